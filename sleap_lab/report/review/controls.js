@@ -6,7 +6,8 @@ const byId = id => document.getElementById(id);
 const [screen, film, picture] = ["screen", "film", "picture"].map(byId);
 
 const now = {
-  video: null, clock: null, place: 0, speed: NORMAL, moment: -1, stop: -1, zoom: 0, center: null,
+  video: null, clock: null, place: 0, speed: NORMAL, moment: -1, stop: -1,
+  zoom: 0, zoomed: false, center: null,
   layers: { poses: true, nodes: true, names: true, truth: true }, hidden: new Set(),
 };
 const strip = timeline(byId("timeline"), place => { now.stop = -1; now.clock.seek(place); });
@@ -137,6 +138,7 @@ function goTo(index) {
   now.stop = -1;
   if (now.clock.playing()) now.clock.pause();
   openNumber(moment.video);
+  if (!now.zoomed) lookFrom(moment.tracks.length ? closenessOf(now.video, ZOOMS) : 0);
   markMoment(byId("moments"), byId("now"), index);
   now.clock.seek(placeOf(now.video, moment.frame));
 }
@@ -167,10 +169,16 @@ function layer(name) {
   redraw();
 }
 
+function lookFrom(zoom) {
+  now.zoom = zoom;
+  byId("zoomed").hidden = !zoom;
+  byId("zoomed").textContent = ZOOMS[zoom] + "× closer";
+}
+
+// Small animals are looked at closely until somebody chooses.
 function zoom() {
-  now.zoom = (now.zoom + 1) % ZOOMS.length;
-  byId("zoomed").hidden = !now.zoom;
-  byId("zoomed").textContent = ZOOMS[now.zoom] + "× closer";
+  now.zoomed = true;
+  lookFrom((now.zoom + 1) % ZOOMS.length);
   redraw();
 }
 

@@ -37,7 +37,8 @@ function markMoment(body, panel, chosen) {
   });
   panel.replaceChildren();
   if (!moment) {
-    panel.append(element("b", "The most doubtful first"), element("p", "n goes to the next moment."));
+    panel.append(element("b", "The most doubtful first"),
+      element("p", "A row of the table leads to its moment."));
     return;
   }
   const list = body.closest(".list"), row = body.rows[chosen];
@@ -49,6 +50,6 @@ function markMoment(body, panel, chosen) {
     : `frames ${number(moment.first)} to ${number(moment.last)}`;
   panel.append(
     element("b", `${chosen + 1} of ${number(data.found)}`),
-    ` · ${span} · ${percent(moment.probability)} something is wrong`,
+    ` · ${span} · ${percent(moment.probability)} chance that something is wrong`,
     element("p", moment.reason));
 }

@@ -39,6 +39,47 @@ function centerOf(video, place, tracks, zoom) {
   return [0, 1].map(axis => chosen.reduce((sum, point) => sum + point[axis], 0) / chosen.length);
 }
 
+// How close a look may be, as an index of zooms: an animal of usual length takes less than half of
+// the picture. Poses of a single node have no length.
+function closenessOf(video, zooms) {
+  const shares = [], places = video.positions.length, stride = Math.ceil(places / 500);
+  for (let place = 0; place < places; place += stride) {
+    eachPose(video.poses, place, data.skeleton.nodes.length, points => {
+      const seen = points.filter(Boolean);
+      if (seen.length > 1) shares.push(Math.max(...[0, 1].map(axis => {
+        const along = seen.map(point => point[axis]);
+        return (Math.max(...along) - Math.min(...along)) / video.size[axis];
+      })));
+    });
+  }
+  const usual = shares.sort((a, b) => a - b)[shares.length >> 1] ?? 1;
+  return Math.max(0, zooms.filter(zoom => zoom * usual < 0.45).length - 1);
+}
+
+// Where an animal was one frame before, and how each of its nodes moved since.
+function drawBefore(pen, before, points, color) {
+  pen.strokeStyle = color;
+  pen.lineWidth = 1.5;
+  pen.globalAlpha = 0.8;
+  pen.beginPath();
+  for (let node = 0; node < points.length; node++) {
+    if (!before[node] || !points[node]) continue;
+    pen.moveTo(before[node][0], before[node][1]);
+    pen.lineTo(points[node][0], points[node][1]);
+  }
+  pen.stroke();
+  pen.setLineDash([4, 3]);
+  pen.beginPath();
+  for (const [a, b] of data.skeleton.edges) {
+    if (!before[a] || !before[b]) continue;
+    pen.moveTo(before[a][0], before[a][1]);
+    pen.lineTo(before[b][0], before[b][1]);
+  }
+  pen.stroke();
+  pen.setLineDash([]);
+  pen.globalAlpha = 1;
+}
+
 function drawPose(pen, points, color, layers) {
   pen.strokeStyle = color;
   pen.lineWidth = 2;
@@ -156,6 +197,14 @@ function drawPicture(canvas, film, video, place, look) {
     if (!look.hidden.has(track)) seen.push([onScreen(points), track, row]);
   });
   if (look.layers.poses) {
+    const follows = place > 0 && video.positions[place - 1] === video.positions[place] - 1;
+    if (follows && look.tracks.length) {
+      eachPose(video.poses, place - 1, nodes, (before, track, row) => {
+        if (!look.tracks.includes(track) || look.hidden.has(track)) return;
+        const [points = []] = seen.find(pose => pose[1] === track) ?? [];
+        drawBefore(pen, onScreen(before), points, colorOf(track, row));
+      });
+    }
     for (const [points, track, row] of seen) {
       if (look.tracks.includes(track)) drawBox(pen, points);
       drawPose(pen, points, colorOf(track, row), look.layers);

@@ -58,6 +58,31 @@ def make_recording(read_scene):
     return make
 
 
+@pytest.fixture
+def make_animals():
+    """Return a function that makes ten frames of an animal of some px, in a video that is gone."""
+
+    def make(length, **options):
+        poses = make_poses(
+            Skeleton(("head", "tail"), ((0, 1),)),
+            np.array([[50.0, 40.0], [50.0 + length, 40.0]]) + np.zeros((10, 1, 1)),
+            frame=np.arange(10),
+            tracks=0,
+            track_names=("a",),
+        )
+        return Recording(
+            title="animal",
+            videos=["gone.mp4"],
+            quality=assess(poses),
+            read=None,
+            problems={0: "it is gone"},
+            sizes={0: (96, 160)},
+            **options,
+        )
+
+    return make
+
+
 def moment(frame, animals=(), video=0, reason="moves much", nodes=()):
     return Suspect(video, frame, frame - 2, frame + 2, tuple(animals), 0.5, reason, tuple(nodes))
 
@@ -104,11 +129,15 @@ def play(chromium, tmp_path):
         if "getImageData" not in message.text:  # the tests read pixels, the page never does
             problems.append(message.text)
 
-    def play(recording, *, width=1280, scheme="light", **options):
+    def play(recording, *, width=1280, scheme="light", has_touch=False, **options):
         path = tmp_path / "review.html"
         write_review(path, recording, **options)
         page = chromium.new_page(
-            viewport={"width": width, "height": 800}, color_scheme=scheme, device_scale_factor=1
+            viewport={"width": width, "height": 800},
+            color_scheme=scheme,
+            device_scale_factor=1,
+            has_touch=has_touch,
+            is_mobile=has_touch,
         )
         pages.append(page)
         page.on("console", note)

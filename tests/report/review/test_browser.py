@@ -154,6 +154,61 @@ def test_a_closer_look_is_at_the_most_doubtful_of_animals_that_are_far_apart(
     assert (red > 150, blue > 150) == ((False, True) if color else (True, False))
 
 
+ORANGE = """() => {
+  const canvas = document.getElementById("picture"), pen = canvas.getContext("2d");
+  const pixels = pen.getImageData(0, 0, canvas.width, canvas.height).data;
+  const columns = [];
+  for (let i = 0; i < pixels.length; i += 4) {
+    if (pixels[i] > 100 && pixels[i + 2] < 60) columns.push((i / 4) % canvas.width);
+  }
+  return columns.map(column => column * 160 / canvas.width);
+}"""
+
+
+def test_at_a_moment_it_is_seen_where_its_animals_were_one_frame_before(
+    play, make_recording, make_moment
+):
+    # Frames 0 to 3 and 13: "left" moves 2 px between frames, and 20 px in the last step.
+    moments = [make_moment(3, ["left"]), make_moment(3, ["right"]), make_moment(13, ["left"])]
+    recording = make_recording(
+        frames=[0, 1, 2, 3, 13], moments=moments, problems={0: "gone"}, sizes={0: (96, 160)}
+    )
+    page = play(recording)
+    page.keyboard.press("l")
+    spans = []
+    for expected in 3, 3, 13:
+        go(page, "n", expected)
+        columns = page.evaluate(ORANGE)
+        spans.append(max(columns) - min(columns))
+    own, other, last = spans
+    assert own - other > 0.5  # a line from where it was, beyond the node
+    assert last > 20  # frames that were not processed do not count
+
+
+def test_small_animals_are_looked_at_closely_until_somebody_chooses(
+    play, make_animals, make_moment
+):
+    # An animal of 30 of 160 px: 4 times 30 / 160 is more than 0.45, 2 times is less.
+    page = play(
+        make_animals(30, moments=[make_moment(5, ["a"]), make_moment(9), make_moment(3, ["a"])])
+    )
+    assert not page.is_visible("#zoomed")
+    go(page, "n", 5)
+    assert page.inner_text("#zoomed") == "2× closer"
+    go(page, "n", 9)  # of no animal
+    assert not page.is_visible("#zoomed")
+    page.keyboard.press("z")
+    page.keyboard.press("z")
+    go(page, "n", 3)
+    assert page.inner_text("#zoomed") == "4× closer"
+
+
+def test_large_animals_are_not_looked_at_closely(play, make_animals, make_moment):
+    page = play(make_animals(40, moments=[make_moment(5, ["a"])]))
+    go(page, "n", 5)
+    assert not page.is_visible("#zoomed")
+
+
 @pytest.mark.parametrize("width", [400, 1280])
 @pytest.mark.parametrize(("scheme", "darkest", "brightest"), [("light", 230, 255), ("dark", 0, 50)])
 def test_narrow_and_dark_windows(play, make_recording, width, scheme, darkest, brightest):
@@ -167,6 +222,16 @@ def test_narrow_and_dark_windows(play, make_recording, width, scheme, darkest, b
         box = button.bounding_box()
         assert box["x"] >= 0
         assert box["x"] + box["width"] <= width
+
+
+def test_fingers_get_large_buttons_and_no_keys(play, make_recording):
+    mouse, touch = play(make_recording()), play(make_recording(), width=400, has_touch=True)
+    assert mouse.is_visible("text=replay slowly")
+    assert not touch.is_visible("text=replay slowly")
+    for button in touch.locator(".controls button").all():
+        box = button.bounding_box()
+        assert min(box["width"], box["height"]) >= 44
+    assert touch.evaluate("document.documentElement.scrollWidth") <= 400
 
 
 def test_the_focus_is_visible_and_help_opens(play, make_recording):
