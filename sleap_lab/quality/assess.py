@@ -61,13 +61,15 @@ class Quality:
 def assess(poses: Poses, animals: int | None = None, identify: Identify | None = None) -> Quality:
     """Look for signs of errors in poses and tracks.
 
+    A pose of which no node was found shows no animal, and does not count.
+
     Args:
         poses: The result of a run; tracked or not.
         animals: Number of animals in each frame; by default what most frames of a video hold.
         identify: A second tracker whose animals are compared with the tracks; this takes longer
             than all other proxies.
     """
-    order = in_order(poses)
+    order = in_order(poses[poses.visible.any(axis=1)])
     length = body_length(order)
     found = {
         "jump": proxies.jumps(order, length),

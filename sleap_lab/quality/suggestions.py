@@ -14,6 +14,11 @@ CANDIDATES = 20
 """Frames that are compared for each frame that is suggested, the most doubtful of each video."""
 APART = 4
 """Frames near a chosen one wait, but no further than this part of the mean distance of all."""
+BARE = 4
+"""One of so many suggested frames is without any animal, where there are too many to label all: the
+animals may just be away."""
+GOLDEN = (5**0.5 - 1) / 2
+"""Its multiples, without the whole part, are spread evenly, however many are taken."""
 USUAL = 0.75
 """Quantile of the confidence of frames that counts as usual for a recording."""
 
@@ -40,7 +45,8 @@ def suggest(
     """Choose frames to label, the most valuable first.
 
     A frame is worth the more, the more doubtful it is and the less its least sure animal looks like
-    those of frames that are already chosen. Videos take turns.
+    those of frames that are already chosen. Videos take turns. Among equals, the frame that lies
+    farthest from the chosen ones of its video is taken.
 
     Args:
         quality: The poses, and how many animals are expected.
@@ -56,24 +62,28 @@ def suggest(
     wait = min(REACH, len(order.places) // (APART * count))
     scale = _typical_distance(looks)
     video = order.places[pool, 0]
-    unlike = np.ones(len(pool))
+    unlike, apart = np.ones(len(pool)), np.full(len(pool), np.inf)
     turns = dict.fromkeys(video.tolist(), 0)
     chosen: list[Suggestion] = []
     left = np.ones(len(pool), dtype=bool)
+    bare = np.diff(order.start)[pool] == 0
+    most_bare = count if bare.sum() <= count else max(1, count // BARE)
     while left.any() and len(chosen) < count:
         fewest = min(turns[own] for own in video[left].tolist())
         turn = left & (np.array([turns[own] for own in video.tolist()]) == fewest)
+        if (bare & ~left).sum() >= most_bare and (turn & ~bare).any():
+            turn &= ~bare
         worth = np.where(turn, doubt[pool] * unlike, -1.0)
-        # Where nothing is worth anything, frames that wait come last.
-        best = int(np.lexsort((-pool, unlike, worth))[-1])
+        best = int(np.lexsort((-pool, apart, unlike, worth))[-1])
         place = int(pool[best])
         own, frame = order.places[place].tolist()
         chosen.append(Suggestion(own, frame, float(doubt[place]), reasons[place]))
         left[best] = False
         turns[own] += 1
         distance = np.nan_to_num(np.linalg.norm(looks - looks[best], axis=1) / scale, nan=1.0)
-        near = (video == own) & (np.abs(pool - place) <= wait)
-        unlike = np.minimum(unlike, np.where(near, 0.0, 1 - np.exp(-(distance**2) / 2)))
+        away = np.where(video == own, np.abs(pool - place), np.inf)
+        apart = np.minimum(apart, away)
+        unlike = np.minimum(unlike, np.where(away <= wait, 0.0, 1 - np.exp(-(distance**2) / 2)))
     return chosen
 
 
@@ -81,22 +91,26 @@ def _doubts(quality: Quality, moments: Sequence[Suspect]) -> tuple[np.ndarray, l
     """Return (frames,) how doubtful each frame is, and what is doubtful there.
 
     That nothing is wrong is taken as two independent things: that no moment there is an error, and
-    that its confidence is as usual. Animals and nodes that are missing have no confidence.
+    that its confidence is as usual. Animals and nodes that are missing have no confidence; a frame
+    without animals, where none is expected, is as usual.
     """
     order, poses = quality.order, quality.order.poses
     scores = _scores(poses)
     total = np.bincount(order.place, scores.sum(axis=1), len(order.places))
     counts = np.diff(order.start)
     wanted = np.array([quality.expected[video] for video in order.places[:, 0].tolist()], dtype=int)
-    nodes = np.maximum(np.maximum(counts, wanted), 1) * len(poses.skeleton.nodes)
-    sure = total / nodes
-    usual = float(np.quantile(sure, USUAL)) if len(sure) else 0.0
-    short = np.clip(1 - sure / usual, 0, 1) if usual > 0 else np.ones(len(sure))
+    most = np.maximum(counts, wanted)
+    some = most > 0
+    sure = total / np.maximum(most, 1) / len(poses.skeleton.nodes)
+    usual = float(np.quantile(sure[some], USUAL)) if some.any() else 0.0
+    short = np.where(some, np.clip(1 - sure / usual, 0, 1) if usual > 0 else 1.0, 0.0)
     doubt = short.copy()
     measured = "mean confidence" if _has_confidence(poses) else "share of nodes found"
     reasons = [
         f"{own} of {want} animals"
         if own < want
+        else "no animal, as in all frames"
+        if own == 0
         else f"{measured} {value:.2f}, usual is {usual:.2f}"
         if value < usual
         else "nothing; it only looks unlike the others"
@@ -127,6 +141,8 @@ def _has_confidence(poses: Poses) -> bool:
 def _candidates(video: np.ndarray, doubt: np.ndarray, most: int) -> np.ndarray:
     """Return the positions of the most doubtful frames of each video, ascending.
 
+    Of equals that are too many, those are taken that lie all over the video.
+
     Args:
         video: (frames,) video of every position.
         doubt: (frames,) how doubtful; negative for frames that are not free.
@@ -135,7 +151,8 @@ def _candidates(video: np.ndarray, doubt: np.ndarray, most: int) -> np.ndarray:
     chosen = [np.zeros(0, dtype=np.intp)]
     for own in np.unique(video).tolist():
         rows = np.flatnonzero((video == own) & (doubt >= 0))
-        chosen.append(rows[np.argsort(-doubt[rows], kind="stable")[:most]])
+        scattered = np.arange(len(rows)) * GOLDEN % 1
+        chosen.append(rows[np.lexsort((scattered, -doubt[rows]))[:most]])
     return np.sort(np.concatenate(chosen))
 
 

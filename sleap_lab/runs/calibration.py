@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from sleap_lab.errors import ConfigError, listed
 from sleap_lab.evaluation.radii import (
     COVERAGE,
@@ -52,11 +54,11 @@ def calibrate(subject: Subject, folder: Path) -> Calibrated:
     """
     if subject.truth is None or subject.evaluator is None:
         raise ConfigError(
-            f"calibrate: {subject.title} was not compared with ground truth; give a run with "
-            "evaluator=oks (or identity) and evaluator.ground_truth_path"
+            f"calibrate: no poses of {subject.title} were compared with ground truth; "
+            "give a run with evaluator=oks (or identity) and evaluator.ground_truth_path"
         )
     config = subject.evaluator
-    videos = {video: video for video in set(subject.poses.video.tolist())}
+    videos = {video: video for video in np.unique(subject.poses.frames[:, 0]).tolist()}
     evaluation = evaluate(subject.truth, subject.poses, config, videos=videos, details=False)
     poses = subject.poses
     if len(poses.skeleton.nodes) > 1:

@@ -97,24 +97,26 @@ def review(
         truth=subject.truth,
         switches=subject.switches,
         notes=[
-            *([] if len(subject.poses) else [NO_POSES]),
+            *([] if len(quality.order.poses) else [NO_POSES]),
             *filter(None, [promised, quality.labelled]),
             *subject.notes,
             *quality.notes,
         ],
     )
     write_review(folder / REVIEW, recording)
-    labelled = quality.labelled or _unlabelled(subject)
+    labelled = quality.labelled or _unlabelled(subject, folder, quality)
     return Review(subject.names, moments, [*files, ("page", folder / REVIEW)], promised, labelled)
 
 
-def _unlabelled(subject: Subject) -> str:
+def _unlabelled(subject: Subject, folder: Path, quality: Quality) -> str:
     """Say how to learn how wrong the whole recording is, where it has no ground truth."""
     if subject.truth is not None:
         return ""
-    if not len(subject.poses):
+    if not len(quality.order.poses):
         return NO_POSES
-    path = shlex.quote(f"data.path={subject.source.path.name}")
+    own = subject.source.path
+    stays = subject.evaluator is None or own.parent == folder  # what came from MLflow does not
+    path = shlex.quote(f"data.path={own if stays else own.name}")
     return (
         "the error of the whole recording is not known; to estimate it, label about 50 frames all "
         "over it, run "

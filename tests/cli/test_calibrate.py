@@ -87,7 +87,7 @@ def test_radii_are_learned_and_given_to_a_later_run(here, capsys):
 def test_a_run_without_ground_truth_cannot_be_calibrated(here, capsys):
     folder = run_experiment([*TRACK.split(), "report=none"]).folder
     assert call("calibrate", str(folder)) == ConfigError.exit_code
-    assert "was not compared with ground truth; give a run with" in capsys.readouterr().err
+    assert "were compared with ground truth; give a run with" in capsys.readouterr().err
     assert call("calibrate", "poses.slp") == ConfigError.exit_code
     assert call("calibrate", "a", "b") == ConfigError.exit_code
     assert "give one run with ground truth; got a b" in capsys.readouterr().err

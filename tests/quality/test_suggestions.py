@@ -1,5 +1,7 @@
 """Frames to label next."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -133,6 +135,27 @@ def test_a_frame_without_animals_is_the_most_doubtful():
     poses = full[full.frame != 7]
     (first,) = suggest(assess(poses), [], 1, ())
     assert (first.frame, first.value, first.reason) == (7, 1.0, "0 of 1 animals")
+
+
+def test_a_quarter_of_the_frames_at_most_is_without_animals():
+    # The animal is out of sight in two of three frames.
+    shapes = np.repeat(STRAIGHT[None], 40, axis=0) * np.linspace(1, 2, 40)[:, None, None]
+    poses = scene(shapes, np.full(40, 0.9), frame=3 * np.arange(40))
+    places = np.stack([np.zeros(120, dtype=int), np.arange(120)], axis=1)
+    found = suggest(assess(replace(poses, frames=places)), [], 8, ())
+    assert sum(one.reason == "0 of 1 animals" for one in found) == 2
+
+
+@pytest.mark.parametrize("length", [100, 50_000])
+def test_where_nothing_is_found_frames_lie_all_over_the_recording(length):
+    every = np.stack([np.zeros(length, dtype=int), np.arange(length)], axis=1)
+    poses = replace(make_poses(SKELETON, np.zeros((0, 3, 2))), frames=every)
+    found = suggest(assess(poses), [], 5, ())
+    frames = sorted(one.frame for one in found)
+    assert min(np.diff(frames)) >= length / 8
+    assert frames[0] < 0.1 * length
+    assert frames[-1] > 0.9 * length
+    assert {one.reason for one in found} == {"no animal, as in all frames"}
 
 
 def test_nothing_to_choose_from():

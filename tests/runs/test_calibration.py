@@ -1,12 +1,17 @@
 """What a run says of the radii that it was given."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
+from sleap_lab.errors import ConfigError
 from sleap_lab.evaluation.radii import Calibration
-from sleap_lab.runs.calibration import calibration_notes
+from sleap_lab.media.labels import to_poses
+from sleap_lab.runs.calibration import calibrate, calibration_notes
+from sleap_lab.runs.subject import of_labels
+from sleap_lab.settings.config import EvaluatorConfig
 
 
 @pytest.fixture
@@ -36,3 +41,14 @@ def test_models_that_differ_or_are_not_known_are_told(run_with, here, there, sai
     notes = calibration_notes(run_with(*here), Calibration({}, there, "clip"), ())
     assert len(notes) == len(said)
     assert all(words in note for words, note in zip(said, notes, strict=True))
+
+
+def test_a_run_that_found_nothing_has_too_few_points(tmp_path, make_labels, video_path):
+    triangle = [[10.0, 10.0], [20.0, 10.0], [10.0, 20.0]]
+    truth = to_poses(make_labels([video_path], user=[(0, 0, triangle)]))
+    labels = make_labels([video_path], predicted=[(0, 0, triangle)])
+    labels.labeled_frames[0].instances.clear()
+    labels.save(str(tmp_path / "poses.slp"), verbose=False)
+    subject = replace(of_labels(tmp_path / "poses.slp"), truth=truth, evaluator=EvaluatorConfig())
+    with pytest.raises(ConfigError, match="0 compared points of 1 frames are too few"):
+        calibrate(subject, tmp_path)

@@ -62,3 +62,18 @@ def test_a_result_without_a_pose_says_so(tmp_path, make_labels, video_path):
     found = review(of_labels(tmp_path / "poses.slp"), tmp_path, identify)
     assert found.labelled == "no frame has a pose, so there is nothing to look through"
     assert found.labelled in (tmp_path / "review.html").read_text(encoding="utf-8")
+
+
+def test_poses_of_which_no_node_was_found_are_none(tmp_path, make_labels, video_path):
+    nowhere = [[float("nan")] * 2] * 3
+    labels = make_labels([video_path], predicted=[(0, i, nowhere) for i in [0, 0, 1, 1]])
+    labels.save(str(tmp_path / "poses.slp"), verbose=False)
+    found = review(of_labels(tmp_path / "poses.slp"), tmp_path, identify, budget=0.5)
+    assert found.promise.startswith("no promise about identities")
+    assert found.labelled == "no frame has a pose, so there is nothing to look through"
+    assert found.labelled in (tmp_path / "review.html").read_text(encoding="utf-8")
+
+
+def test_it_is_said_how_to_learn_the_error_from_anywhere(path, tmp_path):
+    found = review(of_labels(path), tmp_path / "review", identify)
+    assert f"data.path={path} model=none" in found.labelled
