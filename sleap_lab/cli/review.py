@@ -137,7 +137,7 @@ def show(found: Review) -> None:
             *((name, terminal.shown(path)) for name, path in found.files),
         ]
     )
-    for said in filter(None, [found.promise, found.labelled]):
+    for said in filter(None, [*found.notes, found.promise, found.labelled]):
         terminal.text(said)
 
 

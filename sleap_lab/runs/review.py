@@ -40,6 +40,7 @@ class Review(NamedTuple):
         promise: What remains after a budget of moments, in words; empty without a budget.
         labelled: What few labels say of the whole recording, in words, or how to learn it; empty
             where they say nothing, or all frames are labelled.
+        notes: What was not looked for.
     """
 
     videos: list[str]
@@ -47,6 +48,7 @@ class Review(NamedTuple):
     files: list[tuple[str, Path]]
     promise: str = ""
     labelled: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def review(
@@ -105,7 +107,8 @@ def review(
     )
     write_review(folder / REVIEW, recording)
     labelled = quality.labelled or _unlabelled(subject, folder, quality)
-    return Review(subject.names, moments, [*files, ("page", folder / REVIEW)], promised, labelled)
+    files.append(("page", folder / REVIEW))
+    return Review(subject.names, moments, files, promised, labelled, quality.notes)
 
 
 def _unlabelled(subject: Subject, folder: Path, quality: Quality) -> str:

@@ -69,6 +69,7 @@ def test_a_labels_file_has_its_files_in_the_outputs_folder(lab, capsys):
     printed = " ".join(capsys.readouterr().out.split())
     assert str(page.relative_to(lab)) in printed
     assert "run sleap-lab data.path=poses.slp model=none evaluator=oks" in printed
+    assert "jumps, flips and gaps are not looked for, since poses have no tracks" in printed
 
 
 @pytest.mark.parametrize(
