@@ -30,7 +30,7 @@ models have other paths: sleap-lab reproduce RUN data.path=… model.paths=[…]
 OUTPUTS = Path("outputs")
 COLUMNS = ("run", "started", "status", "model", "data", "metric", "size")
 YES, JOBS = "--yes", "--jobs"
-MB = 10**6
+KB, MB = 10**3, 10**6
 
 
 def run_runs(arguments: list[str]) -> int:
@@ -101,7 +101,7 @@ def _local(time: str) -> str:
 
 
 def _size(count: int) -> str:
-    return f"{count / MB:,.1f} MB"
+    return f"{count / MB:,.1f} MB" if count >= MB / 10 else f"{count / KB:,.1f} kB"
 
 
 def _show(words: list[str]) -> int:

@@ -12,6 +12,9 @@ from sleap_lab.runs.store import ODD, SQLITE, VIEW
 LOCAL = "http://127.0.0.1:5000"
 KIND = "workflowType=machine_learning"
 
+SERVER = "MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow server --workers 1"
+"""MLflow's server, without the workers for language models that it would start first."""
+
 
 def runs_page(experiment_id: str) -> str:
     """Return the page with the table of all runs and the metrics that decide.
@@ -50,7 +53,7 @@ def where_to_look(recorded: Mapping[str, str] | None) -> list[tuple[str, str]]:
         if ODD & set(database):  # MLflow's server cannot read such a path
             return []
         store = shlex.quote(f"{SQLITE}{database}")
-        rows = [("MLflow", f"mlflow server --workers 1 --backend-store-uri {store}")]
+        rows = [("MLflow", f"{SERVER} --backend-store-uri {store}")]
         uri = LOCAL
     elif not uri.startswith(("http://", "https://")):
         return []

@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from sleap_lab.cli.runs import run_runs
+from sleap_lab.cli.runs import _size, run_runs
 from sleap_lab.errors import ConfigError
 
 
@@ -85,3 +85,11 @@ def test_help_teaches(capsys):
     assert run_runs([]) == 2
     assert run_runs(["--help"]) == 0
     assert "sleap-lab runs export RUN FILE.tar.zst" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("count", "shown"),
+    [(0, "0.0 kB"), (1234, "1.2 kB"), (99_999, "100.0 kB"), (1.2e9, "1,200.0 MB")],
+)
+def test_small_sizes_are_not_nothing(count, shown):
+    assert _size(count) == shown
