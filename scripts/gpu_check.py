@@ -25,9 +25,13 @@ import yaml
 
 from benchmarks.videos import play_again
 from sleap_lab.files.atomic import replacing
+from sleap_lab.inference.cache import Cache
 from sleap_lab.inference.detect import detect
-from sleap_lab.inference.stopwatch import PREDICTING, Stopwatch, predicting_seconds
+from sleap_lab.inference.shards import predictor
+from sleap_lab.inference.stopwatch import PREDICTING, Stopwatch, predicting_seconds, untimed
 from sleap_lab.media.open_source import open_source
+from sleap_lab.pipelines.precision import largest_shift
+from sleap_lab.poses.record import Poses
 from sleap_lab.settings.config import Config, DataConfig, ModelConfig, RuntimeConfig
 
 KINDS = {
@@ -128,27 +132,34 @@ def long_enough(video: Path) -> Path:
     return play_again(video, Path(tempfile.mkdtemp()) / video.name, max(FRAMES, 128))
 
 
-def speed(reference: Path, kind: str, frames: int = FRAMES, **runtime: Any) -> dict[str, Any]:
-    """Return frames per second of one kind of model, the time of every stage, and the GPU's."""
+def config_of(reference: Path, kind: str, frames: int, **runtime: Any) -> Config:
+    """Return the config of a prediction with one kind of model."""
     video, models = KINDS[kind]
-    config = Config(
+    return Config(
         data=DataConfig(
             path=str(long_enough(reference / "videos" / video)), frames=f"0-{frames - 1}"
         ),
         model=ModelConfig(paths=[str(reference / "models" / name) for name in models]),
         runtime=RuntimeConfig(**{"device": DEVICE, **runtime}),
     )
+
+
+def speed(reference: Path, kind: str, frames: int = FRAMES, **runtime: Any) -> dict[str, Any]:
+    """Return frames per second of one kind of model, the time of every stage, and the GPU's."""
+    config = config_of(reference, kind, frames, **runtime)
     source = open_source(config.data)
     seconds: dict[str, float] = {}
     with watched() as found:
-        count = len(detect(source, config, stage=Stopwatch(seconds)).poses.frames)
+        inference = detect(source, config, stage=Stopwatch(seconds))
+    count = len(inference.poses.frames)
     rate = count / predicting_seconds(seconds)
     milliseconds = {f"{name}, ms": 1000 * seconds[name] / count for name in PREDICTING}
-    return {"frames": count, "frames_per_second": rate, **milliseconds, **found}
+    row = {"frames": count, "frames_per_second": rate, "load, s": seconds["load"], **milliseconds}
+    return {**row, **found, "notes": " ".join(inference.notes)}
 
 
 def speeds(reference: Path) -> Iterator[dict[str, Any]]:
-    """Time every kind of model in several batch sizes and number formats, and one compiled."""
+    """Time every kind of model in several batch sizes and number formats."""
     speed(reference, "single instance", frames=64)  # starts CUDA
     settings: list[tuple[str, dict[str, Any]]] = [
         (kind, {"batch_size": batch_size, "precision": precision})
@@ -156,13 +167,55 @@ def speeds(reference: Path) -> Iterator[dict[str, Any]]:
         for batch_size in BATCHES
         for precision in ("32", "auto")
     ]
-    settings.append(("bottom-up", {"batch_size": 16, "compile": True}))
+    settings += [(kind, {"batch_size": "auto", "precision": "auto"}) for kind in KINDS]
+    yield from timed(reference, settings)
+
+
+def compiled(reference: Path) -> Iterator[dict[str, Any]]:
+    """Time compiled networks twice, as the second run finds what the first has compiled."""
+    short = ("single instance", {"batch_size": 16, "compile": "auto"})  # says why it does not
+    twice = [
+        (kind, {"batch_size": 16, "compile": True})
+        for kind in ("bottom-up", "top-down")
+        for _ in range(2)
+    ]
+    yield from timed(reference, [short, *twice])
+
+
+def timed(reference: Path, settings: list[tuple[str, dict[str, Any]]]) -> Iterator[dict[str, Any]]:
+    """Time kinds of models with settings of `runtime`."""
     for kind, options in settings:
         try:
             found = speed(reference, kind, **options)
         except Exception as error:  # the next ones may work
             found = {"error": f"{type(error).__name__}: {error}"}
         yield {"kind": kind, **options, **found}
+
+
+def devices(reference: Path) -> Iterator[dict[str, Any]]:
+    """Predict on all cards, in a process each, and compare with one card."""
+    several = torch.cuda.device_count() if DEVICE == "cuda" else 2
+    if several == 1:
+        yield {"devices": 1, "skipped": "there is one card, and runtime.devices is for several"}
+        return
+    first: Poses | None = None
+    for count in (1, several):
+        config = config_of(reference, "top-down", FRAMES, devices=count)
+        source = open_source(config.data)
+        with tempfile.TemporaryDirectory() as folder:
+            predict = predictor(config, DEVICE, Cache(Path(folder), "off"), {})
+            begun = time.perf_counter()
+            found = predict(
+                source,
+                config,
+                stage=untimed,
+                watch=lambda frames, total: frames,
+                requested=len(source.frames),
+            )
+        seconds = time.perf_counter() - begun
+        first = first or found.poses
+        shift = largest_shift(first, found.poses)
+        yield {"devices": count, "seconds with start": seconds, "moved by, px": shift}
 
 
 def waits(reference: Path) -> Iterator[dict[str, Any]]:
@@ -211,7 +264,13 @@ def main() -> None:
     """Run everything; both files are written after every row, so that a stop loses none."""
     reference, out = Path(sys.argv[1]).absolute(), Path(sys.argv[2]).absolute()
     os.chdir(reference)  # labels name their videos relative to it
-    steps = {"frames per second": speeds, "waits for the GPU": waits, "cases, float32": cases}
+    steps = {
+        "frames per second": speeds,
+        "waits for the GPU": waits,
+        "several devices": devices,
+        "cases, float32": cases,
+        "compiled": compiled,
+    }
     found: dict[str, Rows] = {title: [] for title in steps}
     for rows, step in zip(found.values(), steps.values(), strict=True):
         for row in attempted(step(reference)):
