@@ -23,7 +23,7 @@ BATCH = 2
 
 
 @pytest.fixture
-def config():
+def config(anywhere):
     config = Config()
     config.data.path, config.data.frames = str(DEMO / "single.mp4"), "10-18"
     config.model.paths = [str(DEMO / "models" / "single_instance")]

@@ -32,7 +32,7 @@ def walk(i):
 
 
 @pytest.fixture
-def config(make_model, write_h5):
+def config(make_model, write_h5, anywhere):
     config = Config()
     config.data.path = str(write_h5([walk(i) for i in range(N)]))
     config.model.paths = [str(make_model("single_instance", {"confmaps": [GREEN, BLUE]}))]

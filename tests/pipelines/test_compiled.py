@@ -4,14 +4,23 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from shutil import which
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from sleap_lab.media.source import Frame
 from sleap_lab.pipelines import compiled as module
+from sleap_lab.pipelines.accelerator import Accelerator
 from sleap_lab.pipelines.compiled import Compiled
+from sleap_lab.pipelines.engine import predict
+from sleap_lab.pipelines.pipeline import assemble
+from sleap_lab.pipelines.plan import make_plan
+from sleap_lab.poses.record import Skeleton, concatenate
+from sleap_lab.settings.config import ModelConfig, PreprocessingConfig
 
 
 @pytest.fixture(autouse=True)
@@ -160,6 +169,74 @@ def test_threads_compile_one_after_the_other(worst):
         for number, found in enumerate(pool.map(call, range(2))):
             assert found["sums"].tolist() == [[5 * (5 + number)]] * 3
     assert (most, len(shapes)) == (1, 2)
+
+
+class Short(nn.Module):
+    """A network that has memory for so many images at most, compiled or not."""
+
+    def __init__(self, limit):
+        super().__init__()
+        self.limit = limit
+
+    def forward(self, x):
+        if len(x) > self.limit:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return {"confmaps": torch.cat([x, x.flip(3)], dim=1)}
+
+
+@pytest.mark.parametrize("limit", [8, 3, 2])
+@pytest.mark.parametrize("kinds", [["single_instance"], ["centroid", "centered_instance"]])
+def test_nothing_is_lost_where_a_compiled_pass_on_a_device_finds_no_memory(
+    fake, compiler, kinds, limit
+):
+    """Batches of eight are halved until they fit; the first and the last pass are filled up."""
+    images = np.zeros((11, 24, 32, 1), dtype=np.uint8)
+    images[:, 6, 8], images[:, 16, 20] = np.arange(22).reshape(2, 11, 1) + 200  # two animals
+    images[5] = 0
+    frames = [Frame(0, i, image) for i, image in enumerate(images)]
+    frames[4] = Frame(0, 4, None, "torn")
+
+    def poses(run_of, accelerator):
+        models = {
+            kind: replace(
+                fake(
+                    kind,
+                    run_of(kind),
+                    nodes=("a",) if kind == "centroid" else ("a", "b"),
+                    crop_size=8 if kind == "centered_instance" else None,
+                ),
+                accelerator=accelerator,
+            )
+            for kind in kinds
+        }
+        plan = make_plan(
+            "topdown" if len(kinds) == 2 else kinds[0],
+            {kind: model.config for kind, model in models.items()},
+            Skeleton(("a", "b")),
+            ModelConfig(max_instances=2, integral_refinement=None),
+            PreprocessingConfig(),
+            None,
+        )
+        pipeline = assemble(plan, models, PreprocessingConfig())
+        return concatenate([p.poses for p in predict(frames, pipeline, batch_size=8)])
+
+    def plain(kind):
+        return (lambda x: {"confmaps": x}) if kind == "centroid" else Short(99)
+
+    told = []
+
+    def tight(kind):
+        network = Short(limit)
+        if kind == "centroid":
+            return plain(kind)
+        return Compiled(network, 8, told.append, compiler)
+
+    expected = poses(plain, None)
+    found = poses(tight, Accelerator(torch.device("cpu")))
+    assert len(expected) > 0
+    for name, array in expected.to_arrays().items():
+        np.testing.assert_array_equal(found.to_arrays()[name], array, strict=True)
+    assert bool(told) == (limit < 8)
 
 
 INDUCTOR = """
