@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from benchmarks.contact_scenes import ContactGroup, groups_of_contact
 from benchmarks.identity import EVALUATION, TRACKERS, Tracker, settings_of
-from benchmarks.scenes import Group, body_length, by_name, groups_of
+from benchmarks.scenes import Group, Scene, body_length, by_name, groups_of
 from benchmarks.timing import REPOSITORY, publish, table
 from sleap_lab.evaluation import evaluate
 from sleap_lab.poses.record import Poses, concatenate
@@ -27,6 +28,7 @@ FIRST_SEED = 10  # the chances of the signs were chosen on smaller ones
 BUDGETS = (0.003, 0.01, 0.03)
 PROOFREAD = 0.2  # share of the frames, in a row
 NAMES = ("fixed_window", "local_queues, N", "bytetrack, N", "ocsort, N", "global, N")
+WITH_PICTURES = ("fixed_window", "local_queues, N", "flow, N", "global, N")
 
 
 class Row(NamedTuple):
@@ -51,7 +53,7 @@ class Row(NamedTuple):
 
 
 def run(reference: Path, *, truths: Path | None, seeds: int) -> None:
-    """Measure and write both tables.
+    """Measure and write the tables.
 
     Args:
         reference: Folder with labels of the reference.
@@ -62,25 +64,33 @@ def run(reference: Path, *, truths: Path | None, seeds: int) -> None:
     recordings = {group.truth: group for group in groups if group.stride == 1}
     planted = _planted_table([group.scene(0, None).truth for group in recordings.values()])
     print(planted, flush=True)
-    rows = [row for group in groups for row in _looked_at(group, seeds)]
-    shown = f"{planted}\n\n{_switch_table(rows)}"
+    rows = [row for group in groups for row in _looked_at(group, seeds, NAMES)]
+    contact = [
+        row for group in groups_of_contact() for row in _looked_at(group, seeds, WITH_PICTURES)
+    ]
+    tables = planted, _switch_table(rows, NAMES), _switch_table(contact, WITH_PICTURES)
+    shown = "\n\n".join(tables)
     print(shown)
-    publish("quality", shown, rows, page=PAGE)
+    publish("quality", shown, rows + contact, page=PAGE)
 
 
-def _looked_at(group: Group, seeds: int) -> Iterator[Row]:
-    chosen = [tracker for tracker in TRACKERS if tracker.name in NAMES]
+def _looked_at(group: Group | ContactGroup, seeds: int, names: tuple[str, ...]) -> Iterator[Row]:
+    chosen = [tracker for tracker in TRACKERS if tracker.name in names]
     for seed in range(FIRST_SEED, FIRST_SEED + seeds):
         scene = group.scene(seed, None)
         for tracker in chosen:
-            yield from _of_tracker(scene.truth, scene.detections, group.name, seed, tracker)
+            yield from _of_tracker(scene, tracker)
 
 
-def _of_tracker(
-    truth: Poses, detections: Poses, group: str, seed: int, tracker: Tracker
-) -> Iterator[Row]:
-    animals = len(truth.track_names)
-    poses = track(detections, settings_of(tracker, animals))
+def _of_tracker(scene: Scene, tracker: Tracker) -> Iterator[Row]:
+    truth, group, seed, animals = scene.truth, scene.group, scene.seed, len(scene.truth.track_names)
+
+    def read_image(video: int, frame: int) -> np.ndarray:
+        assert scene.images is not None, "only trackers without pictures run on such scenes"
+        return scene.images[frame]
+
+    config = settings_of(tracker, animals)
+    poses = track(scene.detections, config, read_image if tracker.pictures else None)
     evaluation = evaluate(truth, poses, EVALUATION, videos={0: 0}, details=False)
     switches = np.array([switch.frame for switch in evaluation.switches], dtype=int)
     quality = assess(poses, animals, identify)
@@ -128,13 +138,13 @@ def _covered(frame: int, moments: list[Suspect]) -> bool:
     return any(abs(frame - moment.frame) <= REACH for moment in moments)
 
 
-def _switch_table(rows: list[Row]) -> str:
+def _switch_table(rows: list[Row], names: tuple[str, ...]) -> str:
     header = [
         *("tracker", "frames looked at", "switches", "near one of them", "at best"),
         *("remain at most, of", "kept", "a fifth proofread: at most, of", "kept"),
     ]
     lines = []
-    for name in NAMES:
+    for name in names:
         for budget in BUDGETS:
             own = [row for row in rows if (row.tracker, row.budget) == (name, budget)]
             switches, seen = sum(row.switches for row in own), sum(row.seen for row in own)

@@ -28,7 +28,7 @@ UNSEEN = 0.2
 Labelled frames may hold none of them. With all of them (1) signs are hardly worth anything, with
 none intervals miss them; see docs/decisions.md.
 """
-DOUBT, USUAL_TIME = 0.5, 5.0
+DOUBT, USUAL_TIME = 1.5, 5.0
 """How alike frames are is doubted as if so many frames said that they stay alike for this time."""
 MOST_LABELLED = 2000
 """Labelled frames from which signs are not needed, and pairs of frames would take long."""

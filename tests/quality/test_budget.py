@@ -5,7 +5,7 @@ import pytest
 
 from sleap_lab.poses.record import Skeleton, make_poses
 from sleap_lab.quality.assess import KINDS, Quality
-from sleap_lab.quality.budget import RATE, SHAPE, Proofread, most_left, promise
+from sleap_lab.quality.budget import BESIDE, RATE, SHAPE, Proofread, most_left, promise
 from sleap_lab.quality.neighbours import in_order
 from sleap_lab.quality.proxies import whole
 from sleap_lab.quality.suspects import suspects
@@ -57,6 +57,16 @@ def test_what_was_looked_at_no_longer_counts(quality):
         assert made.moments == moments[:looks]
         assert made.most == most_left(expected)
     assert promise(found, moments, 1).most == 0
+
+
+def test_a_switch_may_lie_beyond_a_look_that_ends_at_its_sign(quality):
+    frames = [42 * i + offset for i in range(7) for offset in (0, 20)]
+    found = alike(quality(*((frame, "swap", 0.9) for frame in frames)))
+    moments = suspects(found)
+    assert [moment.frame % 42 for moment in moments] == [10] * 7
+    assert promise(found, moments, 1).most == most_left(BESIDE * 0.9 * 14) > 0
+    nearer = alike(quality(*((50 + offset, "swap", 0.9) for offset in (0, 18))))
+    assert promise(nearer, suspects(nearer), 1).most == 0
 
 
 def test_a_number_is_the_quantile_of_a_mixture_of_poisson_distributions():
