@@ -25,7 +25,7 @@ from sleap_lab.poses.record import Poses, concatenate
 from sleap_lab.runs.snapshot import flatten
 from sleap_lab.runs.store import open_store, probe, store_uri
 from sleap_lab.settings.compose import compose_config
-from sleap_lab.settings.config import Config, DataConfig, defaults
+from sleap_lab.settings.config import OUTPUTS, Config, DataConfig, defaults
 from sleap_lab.settings.overrides import quote
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def _is_model(path: Path) -> bool:
 
 
 def _stores() -> Iterator[Finding]:
-    folder = Path("outputs")
+    folder = Path(OUTPUTS)
     existing = next(
         parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.is_dir()
     )
@@ -150,7 +150,7 @@ def _stores() -> Iterator[Finding]:
 def _logger(config: Config) -> Finding:
     if not config.logger.mlflow:
         return Finding("mlflow", OK, "not used (logger=none)")
-    uri = store_uri(config.logger, Path("outputs").absolute())
+    uri = store_uri(config.logger, Path(OUTPUTS).absolute())
     try:
         probe(uri)
     except SleapLabError as error:

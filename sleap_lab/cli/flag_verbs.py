@@ -35,10 +35,10 @@ def run_track(arguments: list[str]) -> int:
 def run_predict(arguments: list[str]) -> int:
     """Predict, track, or both, in the flags of `sleap-nn predict`."""
     from sleap_lab import terminal
+    from sleap_lab.files.remote import HEADERS
     from sleap_lab.settings import flags
     from sleap_lab.settings.outputs import local_name
     from sleap_lab.settings.predict_flags import (
-        HEADERS,
         OTHERS,
         PREDICT,
         PREDICT_PARITY,

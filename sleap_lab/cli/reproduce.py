@@ -8,7 +8,6 @@ import json
 import math
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import chdir, nullcontext
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,12 +24,14 @@ from sleap_lab.evaluation.agreement import (
     compare_metrics,
     compare_poses,
 )
-from sleap_lab.experiment import Invocation, device_name, new_folder, run
+from sleap_lab.experiment import run
 from sleap_lab.files.atomic import replacing
 from sleap_lab.files.remote import is_url
+from sleap_lab.inference.detect import device_name
 from sleap_lab.media.labels import read_labels, to_poses
 from sleap_lab.runs import summary as run_summary
-from sleap_lab.runs.snapshot import SNAPSHOT, flatten, read_document
+from sleap_lab.runs.folder import Invocation, new_folder
+from sleap_lab.runs.snapshot import SNAPSHOT, flatten, read_document, where_it_ran
 from sleap_lab.runs.summary import RunSummary
 from sleap_lab.runs.verify import (
     HARMLESS,
@@ -126,9 +127,7 @@ def reproduce(
     for fact in facts:
         terminal.warn(f"{fact.name}: {fact.then} then, {fact.now} now")
     again = new_folder(outputs_root.absolute())
-    cwd = Path(snapshot["packages.json"].get("cwd", ""))
-    # Labels may name videos relative to the working directory of the first run.
-    with chdir(cwd) if cwd.is_absolute() and cwd.is_dir() else nullcontext():
+    with where_it_ran(folder):
         second = run(config, again, Invocation(command, first.overrides, first.choices)).summary
     if second.status == "failed":
         raise RunError(f"the second run failed (see {again})")
@@ -138,14 +137,14 @@ def reproduce(
         folder, first, snapshot["config.yaml"], again, exact=exact
     )
     receipt = Receipt(
-        folder.name if RUN_ID.fullmatch(folder.name) else str(folder),
-        again,
-        inputs,
-        facts,
-        exact,
-        predictions,
-        metrics,
-        notes,
+        first=folder.name if RUN_ID.fullmatch(folder.name) else str(folder),
+        again=again,
+        inputs=inputs,
+        facts=facts,
+        exact=exact,
+        predictions=predictions,
+        metrics=metrics,
+        notes=notes,
     )
     _write(receipt)
     return receipt

@@ -1,8 +1,7 @@
 """The verbs about a finished result: where to look, what to label next, how far nodes are off."""
 
 import shlex
-from collections.abc import Callable, Iterator
-from contextlib import chdir, contextmanager
+from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -15,7 +14,7 @@ from sleap_lab.runs.calibration import PROMISE, Calibrated, calibrate
 from sleap_lab.runs.mlflow_log import log_files
 from sleap_lab.runs.proofread import read_proofread
 from sleap_lab.runs.review import Review, review
-from sleap_lab.runs.snapshot import read_document
+from sleap_lab.runs.snapshot import where_it_ran
 from sleap_lab.runs.subject import Subject, of_labels, of_run
 from sleap_lab.runs.suggestions import Suggested, suggest_frames
 from sleap_lab.settings.inputs import LABELS
@@ -98,7 +97,7 @@ def make_from(
         folder = find_run(
             word, Path(scratch), tracking_uri=tracking_uri, outputs_root=outputs_root
         ).absolute()
-        with _where_it_ran(folder):
+        with where_it_ran(folder):
             if folder.is_relative_to(scratch):
                 return make(of_run(folder), own)
             made = make(of_run(folder), folder)
@@ -107,17 +106,6 @@ def make_from(
         except RunError as error:
             terminal.warn(f"{error}; the files are in {terminal.shown(folder)}")
     return made
-
-
-@contextmanager
-def _where_it_ran(folder: Path) -> Iterator[None]:
-    """Go to the working directory of a run: its labels may name files relative to that."""
-    here = Path((read_document(folder, "packages.json") or {}).get("cwd", ""))
-    if not (here.is_absolute() and here.is_dir()):
-        yield
-        return
-    with chdir(here):
-        yield
 
 
 def show(found: Review) -> None:

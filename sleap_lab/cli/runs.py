@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sleap_lab.errors import ConfigError, did_you_mean, listed
+from sleap_lab.settings.config import OUTPUTS
 
 HELP = """\
 sleap-lab runs ls [FOLDER] [CONDITION …] [--jobs]     list runs, the newest first
@@ -27,7 +28,6 @@ refused. Files that a run wrote elsewhere (output.path) stay. import accepts onl
 plain files of one run. After it, sync logs the run, and compare and reproduce read it; if videos or
 models have other paths: sleap-lab reproduce RUN data.path=… model.paths=[…]
 """
-OUTPUTS = Path("outputs")
 COLUMNS = ("run", "started", "status", "model", "data", "metric", "size")
 YES, JOBS = "--yes", "--jobs"
 KB, MB = 10**3, 10**6
@@ -65,8 +65,9 @@ def _ls(words: list[str]) -> int:
 
     jobs = JOBS in words
     words = [word for word in words if word != JOBS]
-    root = Path(words.pop(0)) if words and Path(words[0]).is_dir() else OUTPUTS
-    runs = chosen(find_all(root, jobs=jobs or root != OUTPUTS), words) if root.is_dir() else []
+    usual = Path(OUTPUTS)
+    root = Path(words.pop(0)) if words and Path(words[0]).is_dir() else usual
+    runs = chosen(find_all(root, jobs=jobs or root != usual), words) if root.is_dir() else []
     if runs:
         terminal.grid(COLUMNS, map(_row, runs), whole=True)
     print(f"{len(runs)} run{'s' * (len(runs) != 1)}")
@@ -159,7 +160,7 @@ def _rm(words: list[str]) -> int:
     folders = list(dict.fromkeys(word for word in words if word != YES))
     if not folders:
         raise ConfigError("runs rm: give the folders of the runs to remove")
-    removal = plan_removal([open_one(word) for word in folders], outputs_root=OUTPUTS)
+    removal = plan_removal([open_one(word) for word in folders], outputs_root=Path(OUTPUTS))
     entries = len({path.stem for path in removal.entries})
     terminal.table(
         [
@@ -192,7 +193,7 @@ def _export(words: list[str]) -> int:
     run, file = open_one(words[0]), Path(words[1])
     if run.record.status == "running":
         raise ConfigError(f"runs export: {run.folder} is still running")
-    size = export_run(run.folder, file, outputs_root=OUTPUTS)
+    size = export_run(run.folder, file, outputs_root=Path(OUTPUTS))
     terminal.table([("file", terminal.shown(file)), ("size", _size(size))])
     return 0
 
@@ -201,7 +202,7 @@ def _import(words: list[str]) -> int:
     from sleap_lab import terminal
     from sleap_lab.runs.archive import import_run
 
-    folder = import_run(Path(_single("import", words)), outputs_root=OUTPUTS)
+    folder = import_run(Path(_single("import", words)), outputs_root=Path(OUTPUTS))
     terminal.table([("run", terminal.shown(folder))])
     return 0
 

@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from sleap_lab.cli import help_pages
 from sleap_lab.errors import ConfigError
+from sleap_lab.settings.config import OUTPUTS
 from sleap_lab.settings.frames import parse_frames
 
 MOST_SUGGESTED = 50
@@ -57,9 +58,7 @@ def run_compare(arguments: list[str]) -> int:
     words = [word for word in words if word != "--plan" and word not in wanted]
     with TemporaryDirectory(prefix="sleap-lab-") as scratch:
         found = [
-            find_runs(
-                word, Path(scratch), tracking_uri=uri, outputs_root=Path("outputs").absolute()
-            )
+            find_runs(word, Path(scratch), tracking_uri=uri, outputs_root=Path(OUTPUTS).absolute())
             for word in words
         ]
         folders = [folder for part in found for folder in part.folders]
@@ -67,7 +66,7 @@ def run_compare(arguments: list[str]) -> int:
             return _plan(folders, wanted)
         with terminal.unless_quick("comparing the runs"):
             comparison = compare(folders, [note for part in found for note in part.left_out])
-    page = Path("outputs") / "compare" / f"{datetime.now():%Y-%m-%d-%H-%M-%S-%f}.html"
+    page = Path(OUTPUTS) / "compare" / f"{datetime.now():%Y-%m-%d-%H-%M-%S-%f}.html"
     write_page(comparison, page)
     terminal.text(as_text(comparison) + "\n")
     terminal.table([("page", terminal.shown(page))])
@@ -105,7 +104,7 @@ def run_reproduce(arguments: list[str]) -> int:
             f"got {shlex.join(words) or 'nothing'}"
         )
     changes = {parsed.key_or_group: parsed.value() for parsed in parse_overrides(overrides)}
-    outputs = Path("outputs").absolute()
+    outputs = Path(OUTPUTS).absolute()
     with TemporaryDirectory(prefix="sleap-lab-") as scratch:
         folder = find_run(runs[0], Path(scratch), tracking_uri=uri, outputs_root=outputs)
         receipt = reproduce(
@@ -139,7 +138,7 @@ def run_review(arguments: list[str]) -> int:
     found = review_run(
         options.runs[0],
         tracking_uri=uri,
-        outputs_root=Path("outputs").absolute(),
+        outputs_root=Path(OUTPUTS).absolute(),
         budget=budget,
         proofread=options.proofread and (options.proofread.absolute(), frames),
     )
@@ -160,7 +159,7 @@ def run_suggest(arguments: list[str]) -> int:
         refuse(f"suggest: -n {options.number}; accepted: how many frames, 1 or more")
     from sleap_lab.cli.review import show_suggested, suggest_run
 
-    outputs = Path("outputs").absolute()
+    outputs = Path(OUTPUTS).absolute()
     show_suggested(
         suggest_run(options.run, count=options.number, tracking_uri=uri, outputs_root=outputs)
     )
@@ -175,7 +174,7 @@ def run_calibrate(arguments: list[str]) -> int:
         raise ConfigError(f"calibrate: give one run with ground truth; got {shlex.join(words)}")
     from sleap_lab.cli.review import calibrate_run, show_calibrated
 
-    outputs = Path("outputs").absolute()
+    outputs = Path(OUTPUTS).absolute()
     show_calibrated(calibrate_run(words[0], tracking_uri=uri, outputs_root=outputs))
     return 0
 
@@ -254,7 +253,7 @@ def run_sync(arguments: list[str]) -> int:
     with terminal.unless_quick("looking for what is not logged yet, and logging it"):
         outcomes = sync(
             [Path(folder) for folder in folders],
-            outputs_root=Path("outputs").absolute(),
+            outputs_root=Path(OUTPUTS).absolute(),
             tracking_uri=uri,
         )
     terminal.table([(terminal.shown(folder), outcome) for folder, outcome in outcomes.items()])

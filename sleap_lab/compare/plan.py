@@ -13,9 +13,9 @@ from scipy.special import stdtrit
 from sleap_lab.compare.marks import BETTER
 from sleap_lab.compare.paired import Pairs, Run
 from sleap_lab.errors import ConfigError, did_you_mean
-from sleap_lab.evaluation.intervals import UNITS, basis, change_of, less, spread_of
+from sleap_lab.evaluation.intervals import UNITS, basis, change_of, spread_of
 from sleap_lab.evaluation.serial import MOST_WAVES
-from sleap_lab.evaluation.spread import FEWEST_VIDEOS, LEVEL
+from sleap_lab.evaluation.spread import FEWEST_VIDEOS, LEVEL, less
 from sleap_lab.report.numbers import number
 
 FOUND = 0.8  # how often a difference is to be found

@@ -30,12 +30,13 @@ from sleap_lab.errors import RunError, system_reason
 from sleap_lab.errors.interruption import raise_interruption
 from sleap_lab.files.atomic import replacing
 from sleap_lab.files.safe_load import read_arrays, read_json
+from sleap_lab.settings.config import OUTPUTS
 
 log = logging.getLogger(__name__)
 
 Facts = dict[str, Any]
 
-DEFAULT_FOLDER = Path("outputs") / "cache"
+DEFAULT_FOLDER = Path(OUTPUTS) / "cache"
 GB = 10**9
 CACHE_FILE = re.compile(r"\.?([0-9a-f]{64})\.(?:[0-9a-f]+\.)?(?:json|npz|lock)")
 """Names of the cache's files: both files of an entry, their temporary versions, and its lock."""

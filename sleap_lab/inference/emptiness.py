@@ -112,8 +112,8 @@ def _maps(source: Source, config: Config, device: str, cache: Cache | None) -> l
                 maps.extend(prediction.maps[name].amax(dim=1).cpu().numpy())
                 pixels.extend((prediction.pixel_sizes[name] / prediction.eff).tolist())
 
-        with_defaults = replace(config, runtime=replace(config.runtime, devices=1))
-        detect(source, with_defaults, keep=keep, details=True)
+        on_one_device = replace(config, runtime=replace(config.runtime, devices=1))
+        detect(source, on_one_device, keep=keep, details=True)
         return Result({f"{i}": own for i, own in enumerate(maps)}, {"pixels": pixels})
 
     result = _remembered(compute, source, config, device, cache)

@@ -10,7 +10,8 @@ import platform
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import chdir, contextmanager, nullcontext
 from dataclasses import asdict
 from importlib import resources
 from importlib.metadata import distributions
@@ -166,6 +167,18 @@ def read_document(folder: Path, name: str) -> Any:
         )
     except (OSError, ValueError) as error:
         raise RunError(f"{path} is damaged: {error}") from error
+
+
+@contextmanager
+def where_it_ran(folder: Path) -> Iterator[None]:
+    """Go to the working directory of a run, if it is there: its labels may name files from there.
+
+    Raises:
+        RunError: The snapshot is damaged.
+    """
+    here = Path((read_document(folder, "packages.json") or {}).get("cwd", ""))
+    with chdir(here) if here.is_absolute() and here.is_dir() else nullcontext():
+        yield
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from sleap_lab.errors import ConfigError
-from sleap_lab.files.remote import HEADERS as HEADERS
 from sleap_lab.settings.flags import INHERIT, TRACK, Flag, parse
 
 ARRAYS = "Arrays"
