@@ -260,11 +260,11 @@ def _run_piece(run: Run) -> Result:
     with stage("open"):
         source = open_source(config.data, index=index_cached(cache))
     device = _load(config, source, stage)
-    config, told = settled(config, source)  # all pieces choose alike
+    config, remarks = settled(config, source)  # all pieces choose alike
     run = replace(run, config=config)
     part = replace(source, frames=source.frames[piece.start : piece.stop])
     detected, _ = _predict(run, part, device, cache, stage, requested=len(source.frames))
-    detected = replace(detected, notes=(*told, *detected.notes))
+    detected = replace(detected, remarks=(*remarks, *detected.remarks))
     with stage("write"):
         outcome, seconds = summary.cache.get("predict", MISS), predicting_seconds(summary.stages)
         write_piece(run.folder, piece, detected, config, outcome, seconds)

@@ -259,7 +259,7 @@ def test_a_piece_takes_the_number_format_that_the_first_frames_of_the_whole_choo
     facts = json.loads(Path("run/piece.json").read_text())
     assert seen == [3]
     assert (result.summary.counts["frames"], facts["precision"]) == (2, "bf16")
-    assert facts["notes"][0] == "chosen"
+    assert facts["remarks"] == ["chosen"]
 
 
 def test_unreadable_frames_make_a_run_partial(

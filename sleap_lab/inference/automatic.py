@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 def settled(config: Config, source: Source) -> tuple[Config, list[str]]:
-    """Return a config in which nothing of `runtime` is left to choose, and a note on each choice.
+    """Return a config in which nothing of `runtime` is left to choose, and a remark on each choice.
 
     Args:
         config: The experiment.
@@ -72,14 +72,14 @@ def settled_for(
     from sleap_lab.pipelines.memory import free_memory
     from sleap_lab.pipelines.pipeline import choose_device
 
-    device, notes = choose_device(config.runtime.device), []
+    device, remarks = choose_device(config.runtime.device), list[str]()
     for name in open_:
         value, why = choices[name](config, device)
         config = replace(config, runtime=replace(config.runtime, **{name: value}))
-        notes.append(f"runtime.{name}=auto chose {str(value).lower()}: {why}.")
-        log.info("%s", notes[-1])
+        remarks.append(f"runtime.{name}=auto chose {str(value).lower()}: {why}.")
+        log.info("%s", remarks[-1])
     free_memory()
-    return config, notes
+    return config, remarks
 
 
 def _choose_batch_size(

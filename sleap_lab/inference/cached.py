@@ -127,14 +127,14 @@ def detect_cached(
         return detect(source, config)
     requested = len(source.frames) if requested is None else requested
     with stage("load"):
-        config, told = settled(config, source)
+        config, remarks = settled(config, source)
     predict = partial(predict, config=config, stage=stage, watch=watch, requested=requested)
     if cache.mode == "off":
         found = predict(source)
     else:
         with stage("cache"):
             found = _remembered(source, config, device, cache, outcomes, stage, predict)
-    return replace(found, notes=(*told, *found.notes))
+    return replace(found, remarks=(*remarks, *found.remarks))
 
 
 def _remembered(

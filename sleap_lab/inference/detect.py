@@ -40,7 +40,7 @@ class Inference:
         device: Where the network ran; empty without one.
         bad_frames: Unreadable frames, with the reason.
         notes: Sentences that a reader of the results must know.
-        remarks: Sentences on what the tracker did, which ask for nothing.
+        remarks: Sentences on what was chosen and what the tracker did, which ask for nothing.
     """
 
     poses: Poses
@@ -91,7 +91,7 @@ def detect(
         from sleap_lab.pipelines.engine import predict  # torch, which nothing else here needs
         from sleap_lab.pipelines.observation import TOO_MANY_PEAKS
 
-        config, told = settled(config, source)
+        config, remarks = settled(config, source)
         pipeline = load(source.truth, config, spare=spare, details=details)
     clock, stretches = Clock(), Stretches()
     with stage("predict", clock.split):
@@ -101,12 +101,13 @@ def detect(
         with closing(predict(frames, pipeline, batch_size=batch_size, clock=clock)) as predictions:
             poses, truncated = _gather(predictions, source.frames, watch, keep, clock)
     check_account(source.frames, poses, bad_frames[found_before:])
-    told += [*pipeline.notes, *dict.fromkeys(pipeline.told)]
     notes = [
-        *(*told, *([TOO_MANY_PEAKS] if truncated else [])),
+        *(*pipeline.notes, *dict.fromkeys(pipeline.told)),
+        *([TOO_MANY_PEAKS] if truncated else []),
         *stretches.notes([video_name(video) for video in source.videos]),
     ]
-    return Inference(poses, pipeline.kind, str(pipeline.device), tuple(bad_frames), tuple(notes))
+    facts = pipeline.kind, str(pipeline.device), tuple(bad_frames)
+    return Inference(poses, *facts, tuple(notes), tuple(remarks))
 
 
 def load(
@@ -212,7 +213,7 @@ def filter_and_track(
         ConfigError: Tracker settings contradict each other.
     """
     predicted, notes = detected.kind != "none", list(detected.notes)
-    remarks: list[str] = []
+    remarks = list(detected.remarks)
     with stage("filter"):
         poses = apply_filters(detected.poses, config.filters, track_only=not predicted)
     if not len(poses) and not predicted:  # of what networks found, more is said later

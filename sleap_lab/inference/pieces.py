@@ -72,6 +72,7 @@ def write_piece(
         "kind": inference.kind,
         **{name: getattr(config.runtime, name) for name in SETTLED},
         "notes": list(inference.notes),
+        "remarks": list(inference.remarks),
         "bad_frames": [[frame.video, frame.index, frame.problem] for frame in inference.bad_frames],
         "outcome": outcome,
         "seconds": seconds,
@@ -128,7 +129,8 @@ def join_pieces(
         )
     found_before = {found["outcome"] for found in facts}
     outcomes["predict"] = found_before.pop() if len(found_before) == 1 else RESUMED
-    inference = Inference(poses, kind, device, tuple(bad_frames), notes)
+    remarks = tuple(dict.fromkeys(text for found in facts for text in found.get("remarks", ())))
+    inference = Inference(poses, kind, device, tuple(bad_frames), notes, remarks)
     seconds = sum(found["seconds"] for found in facts)
     return Joined(inference, outcomes["predict"], len(pieces), seconds)
 

@@ -61,10 +61,10 @@ def test_the_result_is_stored_under_the_size_that_was_chosen(config, tmp_path):
     first = detect_cached(source, config, "cpu", cache, {}, watch=watch)
     again = detect_cached(source, on(config, batch_size=4), "cpu", cache, outcomes, watch=watch)
     assert outcomes["predict"] == "hit"
-    assert first.notes == ("runtime.batch_size=auto chose 4: as many as 1 threads need.",)
-    assert again.notes == ()
+    assert first.remarks == ("runtime.batch_size=auto chose 4: as many as 1 threads need.",)
+    assert again.remarks == ()
     assert first.poses.points[:, 0].tolist() == [[4, 6]] * 7
-    assert detect(source, config).notes == first.notes
+    assert detect(source, config).remarks == first.remarks
 
 
 @pytest.fixture

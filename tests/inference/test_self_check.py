@@ -41,7 +41,7 @@ def chosen(config):
 
 def test_a_faster_format_that_moves_nothing_is_taken_and_told(config):
     found = detect(open_source(config.data), config)
-    assert found.notes == (
+    assert found.remarks == (
         "runtime.precision=auto chose bf16: on the first 2 frames no point moves by more than "
         "0.000 px.",
     )
@@ -89,4 +89,4 @@ def test_what_is_left_of_a_source_does_not_decide(config, tmp_path):
     named = replace(config, runtime=replace(config.runtime, precision="bf16"))
     again = detect_cached(source, named, "cpu", cache, outcomes, watch=watch)
     assert outcomes["predict"] == "hit"
-    assert (len(first.notes), again.notes) == (1, ())
+    assert (len(first.remarks), again.remarks) == (1, ())
