@@ -44,7 +44,8 @@ def choose(
     """Track a video with each tracker, forward and in reverse, and return the soundest result.
 
     A tracker that is sure of what it does gives the same answer in both directions of time, on as
-    many tracks as there are animals.
+    many tracks as there are animals. Where one is so sound that none can be sounder, those after it
+    are not tried.
 
     Args:
         poses: Instances of one video.
@@ -64,6 +65,8 @@ def choose(
             _agreement(forward, backward, len(poses)),
             _whole(forward, animals),
         )
+        if trials[name].sound >= 1 - ALIKE:
+            break
     best = max(trial.sound for trial in trials.values())
     chosen = next(name for name, trial in trials.items() if trial.sound >= best - ALIKE)
     said = "; ".join(
@@ -71,7 +74,9 @@ def choose(
         f"{trial.whole:.1%} of the instances on {animals} tracks"
         for name, trial in trials.items()
     )
-    note = f"Tracking: tracker.method=auto takes {chosen} ({said})."
+    untried = ", ".join(list(trackers)[len(trials) :])
+    ending = f"; not tried, since none can be sounder: {untried}" if untried else ""
+    note = f"Tracking: tracker.method=auto takes {chosen} ({said}{ending})."
     log.info(note)
     if notes is not None:
         notes.append(note)

@@ -19,6 +19,7 @@ from sleap_lab.tracking.population import (
     Population,
     animals_stay,
     count_animals,
+    count_paths,
     second_detections,
 )
 from sleap_lab.tracking.runs import Runs, joined
@@ -179,7 +180,8 @@ def _population(bodies: Bodies, time: np.ndarray, runs: Runs, known: int | None)
     evidence = learn(bodies, time, runs, ends)
     passing = Population(at_once, False)
     paths = _solved(time, runs, link_cost(evidence), evidence.anywhere, passing, UNKNOWN)
-    settled = animals_stay(time, paths.runs, at_once)
+    at_once = max(at_once, count_paths(time, paths.runs))
+    settled = animals_stay(time, paths.runs, at_once, bodies.center)
     return Population(known or at_once, settled, bool(known))
 
 

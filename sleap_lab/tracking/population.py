@@ -13,6 +13,10 @@ NEAREST = 0.25  # two bodies nearer than this, in body lengths, may be one
 SPREAD = 4.0  # duplicates lie within so many times the distance of the nearest quarter
 CLEAR = 0.5  # what a threshold must tell apart to be used
 RARE = 0.25  # share of the frames that hold more detections than animals, at most
+OFTEN_TWICE = 0.5  # likewise, where those of a frame nearly always lie on each other
+SPARSE = 0.5  # of how often animals are seen on their paths; what is seen less is no animal
+INSIDE = 0.2  # share of the places nearer to the border than where most paths begin or end
+ANYWHERE = 0.1  # share of passers-by who begin and end inside nevertheless
 
 
 class Population(NamedTuple):
@@ -47,32 +51,82 @@ def count_animals(time: np.ndarray, runs: Runs) -> tuple[int, float]:
     return animals, float((counts >= animals).mean())
 
 
-def animals_stay(time: np.ndarray, paths: Runs, animals: int) -> bool:
+def count_paths(time: np.ndarray, paths: Runs) -> int:
+    """Estimate how many animals are there half of the time, seen or not.
+
+    Where many detections are missing, all animals are hardly ever seen at once; their paths go on.
+    Paths of false detections are seen much less often than those of animals.
+
+    Args:
+        time: (n,) time of each detection.
+        paths: Detections joined across short gaps.
+    """
+    first, of, seen = np.unique(paths.first(), return_inverse=True, return_counts=True)
+    span = time[paths.last()[first]] - time[first] + 1
+    often = seen / span
+    real = (seen > 1) & (often >= SPARSE * np.median(often[of]))
+    return int(np.median(_there(time, paths, first[real])))
+
+
+def _there(time: np.ndarray, paths: Runs, first: np.ndarray) -> np.ndarray:
+    """Return (frames,) how many paths are there at each moment, given their first rows."""
+    at = np.unique(time)
+    came, went = np.sort(time[first]), np.sort(time[paths.last()[first]])
+    return np.searchsorted(came, at, side="right") - np.searchsorted(went, at)
+
+
+def animals_stay(time: np.ndarray, paths: Runs, animals: int, places: np.ndarray) -> bool:
     """Return whether the same animals are there all the time, seen or not.
 
     They are where all of them are there often. Else the moments at which animals come decide: of a
     group, the more are hidden the more come back, and nobody where all are there; passers-by come
     however many are there. Both are rates, fitted to the paths, and the likelier one is taken. That
     of a group has the size of the group to choose, too, which costs as in the criterion of Schwarz
-    (Annals of Statistics 6:461, 1978); beforehand, twice the size of a pair is half as likely.
+    (Annals of Statistics 6:461, 1978); beforehand, twice the size of a pair is half as likely. A
+    group hides anywhere, passers-by mostly come and go across the border of what is seen.
 
     Args:
         time: (n,) time of each detection.
         paths: Detections joined across short gaps; what is joined with nothing is no animal.
         animals: Most that are often seen at once.
+        places: (n,) complex, place of each detection.
     """
     first = ((paths.before < 0) & (paths.after >= 0)).nonzero()[0]
-    came, went = np.sort(time[first]), np.sort(time[paths.last()[first]])
-    at = np.unique(time)
-    there = np.searchsorted(came, at, side="right") - np.searchsorted(went, at)
-    later = came > at[0]
-    if (there >= animals).mean() >= SETTLED or not later.any():
+    last = paths.last()[first]
+    came, went = np.sort(time[first]), np.sort(time[last])
+    start, end = time.min(), time.max()
+    later = came > start
+    if (_there(time, paths, first) >= animals).mean() >= SETTLED or not later.any():
         return True
     others = np.arange(len(came)) - np.searchsorted(went, came)  # who is there when each comes
     group = others.max() + 1
-    hidden = group - (went - came + 1).sum() / (at[-1] - at[0] + 1)  # in the mean
+    hidden = group - (went - came + 1).sum() / (end - start + 1)  # in the mean
     odds = np.log((group - others[later]) / hidden).sum()
+    depth = _depth(places, (paths.before >= 0) | (paths.after >= 0))
+    ends = np.concatenate([first[time[first] > start], last[time[last] < end]])
+    if np.median(depth[ends]) > INSIDE:
+        odds -= np.log(ANYWHERE)
     return bool(odds > np.log(later.sum()) / 2 + np.log(group / 2))
+
+
+def _depth(places: np.ndarray, real: np.ndarray) -> np.ndarray:
+    """Return (n,) the share of the real detections that lie nearer to the border than each.
+
+    The border is where places end along either axis of the image.
+
+    Args:
+        places: (n,) complex.
+        real: (n,) bool; others have a depth of 0.
+    """
+    share = np.zeros((2, len(places)))
+    for own, along in zip(share, (places.real, places.imag), strict=True):
+        order = np.sort(along[real])
+        below, above = (np.searchsorted(order, along[real], side=s) for s in ("left", "right"))
+        own[real] = np.minimum(below, len(order) - above)
+    least = share.min(axis=0)
+    depth = np.zeros(len(places))
+    depth[real] = np.searchsorted(np.sort(least[real]), least[real]) / max(int(real.sum()), 1)
+    return depth
 
 
 def second_detections(
@@ -173,13 +227,21 @@ def _likeliest(nearest: np.ndarray, counts: np.ndarray, extended: bool) -> tuple
     best = -np.inf, 0, 0.0
     for number in range(1 if extended else 2, int(counts.max())):
         full = counts > number
-        if full.mean() > RARE:
+        if full.mean() > (OFTEN_TWICE if number == 1 and _one(nearest[full]) else RARE):
             continue
         if number > 1 and not (~full & (counts > 1)).any():
             continue
         told, limit = _told(nearest, full, counts > 1)
         best = max(best, (told, number, limit))
     return best
+
+
+def _one(nearest: np.ndarray) -> bool:
+    """Return whether detections of the same frames nearly always lie on each other.
+
+    Two animals do not: what is there twice in up to half of the frames is one animal found twice.
+    """
+    return bool((nearest < NEAREST).mean() > 1 - RARE)
 
 
 def _told(nearest: np.ndarray, full: np.ndarray, several: np.ndarray) -> tuple[float, float]:

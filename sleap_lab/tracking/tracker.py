@@ -187,9 +187,12 @@ def _track_video(
         said = notes
         return by(config, poses)
     said, linkers = None, []  # what trackers say that are not taken is of no interest
+    tried = {"global": replace(config, method="global")}
+    for name in ABSENCE:
+        tried[f"{name}, linked"] = replace(config, method=name, link_tracklets=True)
+    tried["online"] = replace(config, method="online")
     trackers = {
-        method: partial(by, _resolve(check_tracker(replace(config, method=method)), poses))
-        for method in ("global", *ABSENCE, "online")
+        name: partial(by, _resolve(check_tracker(own), poses)) for name, own in tried.items()
     }
     return choose(poses, trackers, known_animals(config), notes)
 

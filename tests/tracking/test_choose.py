@@ -55,7 +55,7 @@ def test_the_sounder_tracker_is_taken(other, says, good_first):
     chosen = choose(still(), trackers, 2, notes)
     assert chosen.tracks.tolist() == [0, 1] * 4
     assert "takes good (" in notes[0]
-    assert f"other: forward and backward {says}" in notes[0]
+    assert (f"other: forward and backward {says}" in notes[0]) == (not good_first)
     assert chosen.origin.tolist() == [7] * 8
 
 
@@ -65,6 +65,21 @@ def test_among_equals_the_first_is_taken():
     assert "takes one (" in notes[0]
     choose(still(), {"two": by_place, "one": by_place}, None, notes)
     assert "takes two (" in notes[1]
+
+
+def test_trackers_after_one_that_nobody_can_beat_are_not_tried():
+    tried, notes = [], []
+
+    def watched(poses, reverse):
+        tried.append(reverse)
+        return by_place(poses, reverse)
+
+    choose(still(), {"unsure": by_frame, "sure": by_place, "last": watched}, 2, notes)
+    assert tried == []
+    assert notes[0].endswith("on 2 tracks; not tried, since none can be sounder: last).")
+    choose(still(), {"unsure": by_frame, "last": watched}, 2, notes)
+    assert tried == [False, True]
+    assert "not tried" not in notes[1]
 
 
 def test_nothing_to_track():

@@ -6,7 +6,12 @@ import pytest
 from sleap_lab.poses.record import Skeleton, make_poses
 from sleap_lab.tracking import population
 from sleap_lab.tracking.bodies import describe_bodies
-from sleap_lab.tracking.population import animals_stay, count_animals, second_detections
+from sleap_lab.tracking.population import (
+    animals_stay,
+    count_animals,
+    count_paths,
+    second_detections,
+)
 from sleap_lab.tracking.runs import joined
 
 
@@ -41,7 +46,7 @@ def test_animals_of_which_all_are_there_in_a_third_of_the_frames_stay():
     # something that is joined with nothing in frame 8.
     time = np.concatenate([np.arange(12), [2, 5, 8]])
     paths = linked(time, [*((row, row + 1) for row in range(11)), (12, 13)])
-    assert animals_stay(time, paths, 2)  # frames 2 to 5 of 12
+    assert animals_stay(time, paths, 2, np.zeros(len(time)))  # frames 2 to 5 of 12
 
 
 def test_who_comes_back_where_somebody_is_missing_stays():
@@ -49,19 +54,45 @@ def test_who_comes_back_where_somebody_is_missing_stays():
     # each of the nine comings one is there, and 2 - 118 / 100 are hidden in the mean: the odds are
     # 9 log(1 / 0.82) = 1.8 against log(9) / 2 = 1.1.
     time, paths = visits(*((10 * k, 10 * k + 11) for k in range(9)), (90, 99))
-    assert animals_stay(time, paths, 2)
+    assert animals_stay(time, paths, 2, np.zeros(len(time)))
 
 
 def test_who_comes_however_many_are_there_does_not_stay():
     # Shoals of four: as often as one comes where none is there, one comes where three are.
     spans = [(40 * shoal + 3 * k, 40 * shoal + 3 * k + 9) for shoal in range(7) for k in range(4)]
     time, paths = visits(*spans)
-    assert not animals_stay(time, paths, 4)
+    assert not animals_stay(time, paths, 4, np.zeros(len(time)))
 
 
 def test_somebody_who_comes_late_stays():
     time, paths = visits((0, 99), (80, 99))
-    assert animals_stay(time, paths, 2)
+    assert animals_stay(time, paths, 2, np.zeros(len(time)))
+
+
+@pytest.mark.parametrize("turn", [1, 1j, -1])
+@pytest.mark.parametrize("inside", [True, False])
+def test_who_comes_and_goes_inside_what_is_seen_hides(inside, turn):
+    # At the four comings three, none, one and two are there, and 2.1 of four are hidden in the
+    # mean: the odds are log(1 * 4 * 3 * 2 / 2.1^4) = 0.2 against log(4) / 2 + log(2) = 1.4. With
+    # those of places, log(10), it is the other way round. A visit begins and ends in the middle and
+    # leads to one side, or the other way round.
+    spans = [(0, 29), (0, 29), (0, 29), (20, 39), (50, 79), (60, 79), (70, 99)]
+    time, paths = visits(*spans)
+    first, last = paths.first(), paths.last()
+    middle = (time - time[first]) * (time[last] - time) < 60
+    side = np.array([1, 1j, -1, -1j])[np.arange(len(time)) % 4] * (1 + np.arange(len(time)) / 1e3)
+    places = turn * np.where(middle == inside, 0.1 * side, side)
+    assert animals_stay(time, paths, 5, places) == inside
+
+
+def test_animals_that_are_rarely_seen_are_counted_by_their_paths():
+    # Three animals, each in every third frame in turn, and five ghosts that are joined with others
+    # of 20 frames later.
+    time = np.concatenate([np.arange(90), np.repeat([30, 50], 5)])
+    links = [(row, row + 3) for row in range(87)] + [(row, row + 5) for row in range(90, 95)]
+    paths = linked(time, links)
+    assert count_animals(time, paths)[0] == 1
+    assert count_paths(time, paths) == 3
 
 
 def test_what_is_seen_in_three_of_a_hundred_frames_is_counted():
@@ -157,6 +188,22 @@ def test_a_single_animal_is_told_from_its_duplicates_by_its_extent():
     poses = make_poses(Skeleton(("a", "b")), [[[x, 0], [x + 20, 0]] for _, x in xs], frame=frame)
     second = second_detections(describe_bodies(poses), frame, np.arange(45)[::-1], None)
     assert np.flatnonzero(second).tolist() == list(range(40, 45))
+
+
+@pytest.mark.parametrize(("apart", "duplicates"), [(1, True), (30, False)])
+def test_an_animal_found_twice_in_two_of_five_frames_is_one(apart, duplicates):
+    xs = [(t, 0) for t in range(40)] + [(t, apart) for t in range(40) if t % 5 in (1, 3)]
+    frame = np.array([t for t, _ in xs])
+    poses = make_poses(Skeleton(("a", "b")), [[[x, 0], [x + 20, 0]] for _, x in xs], frame=frame)
+    second = second_detections(describe_bodies(poses), frame, np.arange(56)[::-1], None)
+    assert np.flatnonzero(second).tolist() == (list(range(40, 56)) if duplicates else [])
+
+
+def test_two_animals_that_lie_on_each_other_are_two():
+    xs = [(t, x) for t in range(40) for x in (0, 1)]
+    frame = np.array([t for t, _ in xs])
+    poses = make_poses(Skeleton(("a", "b")), [[[x, 0], [x + 20, 0]] for _, x in xs], frame=frame)
+    assert not second_detections(describe_bodies(poses), frame, np.ones(80), None).any()
 
 
 def test_a_single_frame_that_is_too_full_tells_of_a_duplicate():

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -545,12 +547,16 @@ def test_frames_whose_tracks_are_linked_later_are_no_more_than_a_step():
     assert found[2][2].startswith("step 1 of 3")
 
 
-def test_trials_are_told_by_tracker_and_direction():
-    found = told(squares(0, 90, 1, 91, frame=[0, 0, 1, 1]), method="auto")
+def test_trials_are_told_by_tracker_and_direction(monkeypatch):
+    def unsound(poses, *_):
+        return replace(poses, tracks=np.arange(len(poses), dtype=np.int32))
+
+    monkeypatch.setattr("sleap_lab.tracking.tracker.track_globally", unsound)
+    found = told(squares(0, 90, 1, 91, frame=[0, 0, 1, 1]), method="auto", max_tracks=2)
     trials = dict.fromkeys(step.split(",")[0] for *_, step in found)
     assert list(trials) == [
         name + direction
-        for name in ("global", "bytetrack", "ocsort", "online")
+        for name in ("bytetrack", "ocsort", "online")
         for direction in ("", " in reverse")
     ]
     assert (2, 2, "online in reverse") in found
