@@ -551,7 +551,8 @@ def test_trials_are_told_by_tracker_and_direction(monkeypatch):
     def unsound(poses, *_):
         return replace(poses, tracks=np.arange(len(poses), dtype=np.int32))
 
-    monkeypatch.setattr("sleap_lab.tracking.tracker.track_globally", unsound)
+    for name in ("track_globally", "link_tracklets"):
+        monkeypatch.setattr(f"sleap_lab.tracking.tracker.{name}", unsound)
     found = told(squares(0, 90, 1, 91, frame=[0, 0, 1, 1]), method="auto", max_tracks=2)
     trials = dict.fromkeys(step.split(",")[0] for *_, step in found)
     assert list(trials) == [
