@@ -552,7 +552,7 @@ def test_trials_are_told_by_tracker_and_direction(monkeypatch):
         return replace(poses, tracks=np.arange(len(poses), dtype=np.int32))
 
     for name in ("track_globally", "link_tracklets"):
-        monkeypatch.setattr(f"sleap_lab.tracking.tracker.{name}", unsound)
+        monkeypatch.setattr(f"sleap_lab.tracking.offline.{name}", unsound)
     found = told(squares(0, 90, 1, 91, frame=[0, 0, 1, 1]), method="auto", max_tracks=2)
     trials = dict.fromkeys(step.split(",")[0] for *_, step in found)
     assert list(trials) == [
