@@ -4,6 +4,7 @@ import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import Field
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
@@ -207,16 +208,24 @@ def options_of_group(group: str, own: Path | None = None) -> dict[str, str]:
         group: Name of the group.
         own: Folder with options of the user, beside those that ship with the package.
     """
+    return {
+        name: _first_comment(file.read_text(encoding="utf-8"))
+        for name, file in _option_files(group, own).items()
+    }
+
+
+def _option_files(group: str, own: Path | None) -> dict[str, Traversable]:
+    """Return the files of a group's options by name; those of the user replace shipped ones."""
     shipped = resources.files("sleap_lab.conf").joinpath(group)
-    places = [shipped] if own is None else [shipped, own / group]
-    texts = {
-        file.name.removesuffix(".yaml"): file.read_text(encoding="utf-8")
+    places: list[Traversable] = [shipped] if own is None else [shipped, own / group]
+    files = {
+        file.name.removesuffix(".yaml"): file
         for place in places
         if place.is_dir()
         for file in place.iterdir()
         if file.name.endswith(".yaml")
     }
-    return {name: _first_comment(text) for name, text in sorted(texts.items())}
+    return dict(sorted(files.items()))
 
 
 def _own_groups(own: Path | None) -> list[str]:
@@ -226,7 +235,7 @@ def _own_groups(own: Path | None) -> list[str]:
     return [
         folder.name
         for folder in folders
-        if folder.name not in taken and options_of_group(folder.name, own)
+        if folder.name not in taken and _option_files(folder.name, own)
     ]
 
 
@@ -248,7 +257,7 @@ def _first_page(own: Path | None) -> str:
         line
         for group, shown in named
         for line in textwrap.wrap(
-            ", ".join(options_of_group(group, own)),
+            ", ".join(_option_files(group, own)),
             WIDTH,
             initial_indent=f"  {shown:<15}",
             subsequent_indent=" " * 17,

@@ -10,7 +10,6 @@ from typing import NoReturn
 from sleap_lab.cli import help_pages
 from sleap_lab.errors import ConfigError
 from sleap_lab.settings.config import OUTPUTS
-from sleap_lab.settings.frames import parse_frames
 
 MOST_SUGGESTED = 50
 SEE = "see sleap-lab --help, and for sleap-nn's flags sleap-lab track --help"
@@ -131,6 +130,8 @@ def run_review(arguments: list[str]) -> int:
         raise ConfigError("review: --proofread is what a promise rests on; give --budget, too")
     if options.frames is not None and options.proofread is None:
         raise ConfigError("review: --frames are those of --proofread FILE; give it, too")
+    from sleap_lab.settings.frames import parse_frames
+
     budget = None if options.budget is None else _share(options.budget)
     frames = parse_frames(options.frames, "review: --frames")
     from sleap_lab.cli.review import review_run, show
