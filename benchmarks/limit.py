@@ -17,6 +17,7 @@ from benchmarks.timing import publish, table
 from sleap_lab.checkpoints import load_network
 from sleap_lab.media.open_source import open_source
 from sleap_lab.media.source import Frame, Source
+from sleap_lab.networks.placed import placed
 from sleap_lab.pipelines.engine import predict
 from sleap_lab.pipelines.memory import keep_freed_memory
 from sleap_lab.pipelines.model import Model, Network
@@ -123,14 +124,16 @@ def _frames(source: Source) -> Iterator[Frame]:
 
 
 def _pipeline(config: Config, seen: Seen) -> tuple[Pipeline, dict[str, Network]]:
-    """Return a pipeline on one core that is watched, and its networks by kind of the model."""
+    """Return a pipeline on one core that is watched, and its networks by kind of the model.
+
+    The networks are bare: plain PyTorch with channels last, not as the pipeline runs them.
+    """
     plan = read_plan(config.model, config.preprocessing, None)
     networks: dict[str, Network] = {}
     models = {}
     for kind, one in plan.configs.items():
-        network = load_network(one, offsets=False, backbone_ckpt_path=None, head_ckpt_path=None)
-        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        networks[kind] = network
+        bare, network = load_network(one), placed(load_network(one), torch.device("cpu"))
+        networks[kind] = bare.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         models[kind] = Model(
             seen.watched(kind, network),
             one,

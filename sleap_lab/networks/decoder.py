@@ -2,6 +2,9 @@
 
 A decoder block upsamples, joins the skip connection, and refines. Parameter names equal those of
 SLEAP-NN checkpoints, so weights load by name.
+
+Blocks call their layers in loops. A call of `nn.Sequential` keeps its input until the end; what is
+freed earlier is still in the cache when a later layer writes there.
 """
 
 from collections import OrderedDict
@@ -13,18 +16,28 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
+class ConvReLU(nn.Conv2d):
+    """Same-padded convolution with ReLU."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int) -> None:
+        super().__init__(in_channels, out_channels, kernel_size, padding="same")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (b, in_channels, h, w) to (b, out_channels, h, w)."""
+        return torch.relu_(super().forward(x))
+
+
 def conv_relu(
     name: str, channels: Sequence[int], kernel_size: int
 ) -> "OrderedDict[str, nn.Module]":
-    """Return same-padded convolutions with ReLU, one per step of `channels`.
+    """Return convolutions with ReLU, one per step of `channels`.
 
-    The convolutions are called `{name}_conv0`, `{name}_conv1`, ….
+    They are called `{name}_conv0`, `{name}_conv1`, ….
     """
-    layers: OrderedDict[str, nn.Module] = OrderedDict()
-    for i, (fan_in, fan_out) in enumerate(pairwise(channels)):
-        layers[f"{name}_conv{i}"] = nn.Conv2d(fan_in, fan_out, kernel_size, padding="same")
-        layers[f"{name}_relu{i}"] = nn.ReLU(inplace=True)
-    return layers
+    return OrderedDict(
+        (f"{name}_conv{i}", ConvReLU(fan_in, fan_out, kernel_size))
+        for i, (fan_in, fan_out) in enumerate(pairwise(channels))
+    )
 
 
 def max_pool(x: Tensor) -> Tensor:
@@ -50,7 +63,10 @@ class ConvBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (b, c, h, w) to (b, out_channels, h, w); pooling halves the size, rounded down."""
-        return self.blocks(max_pool(x) if self.pool else x)
+        x = max_pool(x) if self.pool else x
+        for layer in self.blocks:
+            x = layer(x)
+        return x
 
 
 def middle_blocks(
@@ -149,7 +165,9 @@ class DecoderBlock(nn.Module):
             if x.shape[-2:] != skip.shape[-2:]:
                 x = F.interpolate(x, size=skip.shape[-2:], mode="bilinear", align_corners=False)
             x = torch.cat((skip, x), dim=1)
-        return self.blocks[self.upsampling :](x)
+        for layer in list(self.blocks)[self.upsampling :]:
+            x = layer(x)
+        return x
 
 
 class Decoder(nn.Module):

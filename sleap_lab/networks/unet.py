@@ -14,6 +14,7 @@ Parameter names equal those of SLEAP-NN checkpoints, so weights load by name.
 """
 
 import math
+from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
@@ -39,19 +40,23 @@ class Stem(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Blocks that halve the resolution."""
+    """Blocks that halve the resolution.
 
-    def __init__(self, blocks: list[ConvBlock]) -> None:
+    The decoder reads the outputs of the deepest `kept` blocks; larger maps are freed at once.
+    """
+
+    def __init__(self, blocks: list[ConvBlock], kept: int) -> None:
         super().__init__()
+        self.kept = kept
         self.encoder_stack = nn.ModuleList(blocks)
 
     def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Return the pooled last output, and every block's output, deepest first."""
-        skips: list[Tensor] = []
+        """Return the pooled last output, and the outputs of the kept blocks, deepest first."""
+        skips: deque[Tensor] = deque(maxlen=self.kept)
         for block in self.encoder_stack:
             x = block(x)
-            skips.insert(0, x)
-        return max_pool(x), skips
+            skips.appendleft(x)
+        return max_pool(x), list(skips)
 
 
 class UNet(nn.Module):
@@ -93,7 +98,7 @@ class UNet(nn.Module):
         ]
         skip_channels = [block.out_channels for block in [*stem_blocks[-1:], *encoder_blocks]][::-1]
         self.stem = Stem(stem_blocks) if stem_blocks else None
-        self.encoders = nn.ModuleList([Encoder(encoder_blocks)])
+        self.encoders = nn.ModuleList([Encoder(encoder_blocks, up_blocks)])
         middle = middle_channels or channels(depth + stem_levels)
         self.middle_blocks = middle_blocks(
             f"stack0_enc{depth + 1}_middle_expand",

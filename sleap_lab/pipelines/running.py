@@ -6,6 +6,7 @@ from math import ceil
 import torch
 
 from sleap_lab.checkpoints.training_config import Tiling
+from sleap_lab.networks.placed import placed
 from sleap_lab.networks.pose_network import PoseNetwork
 from sleap_lab.pipelines.compiled import Compiled
 from sleap_lab.pipelines.model import Network
@@ -39,8 +40,7 @@ def runner(
     elif runtime.backend == "onnxruntime":
         run = run_network(network, device, batch_size)
     else:
-        # The keyword is missing in torch's stubs.
-        run = network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        run = network = placed(network, device)
         hold_weights(network, runtime.precision)
         if runtime.compile:
             run = Compiled(network, rows_of_a_pass(batch_size, device, tiling), tell)

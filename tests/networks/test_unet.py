@@ -159,3 +159,11 @@ def test_images_of_a_batch_do_not_mix():
     together = unet(images)[1][2]
     for image, found in zip(images, together, strict=True):
         torch.testing.assert_close(unet(image[None])[1][2][0], found)
+
+
+def test_maps_that_no_decoder_block_reads_are_not_kept():
+    network = UNet(WORKED | {"output_stride": 2})  # levels of stride 1, 2 and 4
+    _, skips = network.encoders[0](torch.zeros(1, 1, 16, 24))
+    assert [tuple(skip.shape[-2:]) for skip in skips] == [(16 / 4, 24 / 4), (16 / 2, 24 / 2)]
+    _, skips = UNet(WORKED | {"output_stride": 8}).encoders[0](torch.zeros(1, 1, 16, 24))
+    assert skips == []
