@@ -16,6 +16,8 @@ from sleap_lab.networks.pose_network import PoseNetwork
 
 LANES = 16
 """Channels that AVX-512 computes at a time in float32."""
+FEW = 20480
+"""Numbers of an input up to which PyTorch may compute a 3x3 convolution without oneDNN."""
 
 
 def placed(network: PoseNetwork, device: torch.device) -> PoseNetwork:
@@ -75,9 +77,13 @@ class PairedConvReLU(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (b, in_channels, h, w) to (b, out_channels, h, w).
 
-        In float16 the sums would differ, and odd widths have a pixel without a neighbour.
+        Odd widths have a pixel without a neighbour. In float16, and where another library than
+        oneDNN takes over, the last bits of pairs would differ.
         """
-        if x.shape[-1] % 2 or self.pairs.weight.dtype == torch.float16:
-            return self.single(x)
+        apart = x.shape[-1] % 2 or x.numel() <= FEW or self.pairs.weight.dtype == torch.float16
+        return self.single(x) if apart else self.paired(x)
+
+    def paired(self, x: Tensor) -> Tensor:
+        """Map (b, in_channels, h, w) of an even width to (b, out_channels, h, w)."""
         pairs = torch.relu_(self.pairs(x)).movedim(1, -1)  # (b, h, w / 2, 2 out_channels)
         return pairs.reshape(*x.shape[:1], *x.shape[2:], -1).movedim(-1, 1)
