@@ -78,14 +78,19 @@ def compared_points(poses: Poses, evaluation: Evaluation) -> tuple[Poses, np.nda
 def learn(poses: Poses, errors: np.ndarray) -> dict[str, NodeRadii]:
     """Return the radii of all nodes that enough is known of.
 
+    Where no point has a confidence, as in results of some other programs, all make one group.
+
     Args:
         poses: Matched predictions, by video and frame.
         errors: (n, nodes) px, distance of each node from the true one; nan where not compared.
     """
-    known = np.isfinite(errors) & np.isfinite(poses.point_scores)
+    scores = poses.point_scores
+    if not np.isfinite(scores).any():
+        scores = np.zeros(scores.shape)
+    known = np.isfinite(errors) & np.isfinite(scores)
     found = {
         node: _of_node(
-            poses.point_scores[own, column],
+            scores[own, column],
             errors[own, column],
             poses.video[own],
             poses.frame[own],
@@ -175,6 +180,8 @@ def radii_by_score(
 ) -> np.ndarray:
     """Return (n, nodes) px, the radius for each confidence; nan where there is none.
 
+    Without a confidence, a node has a radius where all confidences have the same.
+
     Args:
         calibration: The radii.
         nodes: Names of the nodes.
@@ -184,8 +191,9 @@ def radii_by_score(
     for column, node in enumerate(nodes):
         if (own := calibration.nodes.get(node)) is not None:
             place = np.searchsorted(own.lowest, scores[:, column], side="right") - 1
-            found[:, column] = np.array(own.radius)[place.clip(0)]
-    return np.where(np.isfinite(scores), found, np.nan)
+            known = np.isfinite(scores[:, column]) | (len(own.lowest) == 1)
+            found[:, column] = np.where(known, np.array(own.radius)[place.clip(0)], np.nan)
+    return found
 
 
 def held(radii: np.ndarray, errors: np.ndarray) -> np.ndarray:

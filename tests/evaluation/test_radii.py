@@ -126,6 +126,15 @@ def test_what_has_no_radius():
     np.testing.assert_equal(held(np.array([1, 1, np.nan]), np.array([1, 2, 1])), [1, 0, np.nan])
 
 
+def test_points_without_confidence_make_one_group():
+    n = 300
+    poses = poses_of(np.full((n, 1), np.nan))
+    nodes = learn(poses, wave(n)[:, None].astype(float))
+    # The quantile for the next of 300 points: rank ceil(0.9 * 301) = 271 of errors 0 to 299.
+    assert nodes["nose"].radius == [270.0]
+    np.testing.assert_equal(radii_of(Calibration(nodes), poses), np.full((n, 1), 270.0))
+
+
 def test_what_is_written_is_read_back(tmp_path):
     write_calibration(tmp_path / "c.json", CALIBRATION)
     assert read_calibration(tmp_path / "c.json") == CALIBRATION
