@@ -14,9 +14,9 @@ CANDIDATES = 20
 """Frames that are compared for each frame that is suggested, the most doubtful of each video."""
 APART = 4
 """Frames near a chosen one wait, but no further than this part of the mean distance of all."""
-BARE = 4
-"""One of so many suggested frames is without any animal, where there are too many to label all: the
-animals may just be away."""
+AWAY = 2
+"""One of so many suggested frames may be from stretches in which no animal is found for long: nobody
+knows whether they are all missed or just away."""
 GOLDEN = (5**0.5 - 1) / 2
 """Its multiples, without the whole part, are spread evenly, however many are taken."""
 USUAL = 0.75
@@ -66,13 +66,12 @@ def suggest(
     turns = dict.fromkeys(video.tolist(), 0)
     chosen: list[Suggestion] = []
     left = np.ones(len(pool), dtype=bool)
-    bare = np.diff(order.start)[pool] == 0
-    most_bare = count if bare.sum() <= count else max(1, count // BARE)
+    away, most_away = _without_animals_for_long(quality)[pool], max(1, count // AWAY)
     while left.any() and len(chosen) < count:
         fewest = min(turns[own] for own in video[left].tolist())
         turn = left & (np.array([turns[own] for own in video.tolist()]) == fewest)
-        if (bare & ~left).sum() >= most_bare and (turn & ~bare).any():
-            turn &= ~bare
+        if (away & ~left).sum() >= most_away and (turn & ~away).any():
+            turn &= ~away
         worth = np.where(turn, doubt[pool] * unlike, -1.0)
         best = int(np.lexsort((-pool, apart, unlike, worth))[-1])
         place = int(pool[best])
@@ -81,9 +80,9 @@ def suggest(
         left[best] = False
         turns[own] += 1
         distance = np.nan_to_num(np.linalg.norm(looks - looks[best], axis=1) / scale, nan=1.0)
-        away = np.where(video == own, np.abs(pool - place), np.inf)
-        apart = np.minimum(apart, away)
-        unlike = np.minimum(unlike, np.where(away <= wait, 0.0, 1 - np.exp(-(distance**2) / 2)))
+        between = np.where(video == own, np.abs(pool - place), np.inf)
+        apart = np.minimum(apart, between)
+        unlike = np.minimum(unlike, np.where(between <= wait, 0.0, 1 - np.exp(-(distance**2) / 2)))
     return chosen
 
 
@@ -154,6 +153,13 @@ def _candidates(video: np.ndarray, doubt: np.ndarray, most: int) -> np.ndarray:
         scattered = np.arange(len(rows)) * GOLDEN % 1
         chosen.append(rows[np.lexsort((scattered, -doubt[rows]))[:most]])
     return np.sort(np.concatenate(chosen))
+
+
+def _without_animals_for_long(quality: Quality) -> np.ndarray:
+    """Return (frames,) whether no animal is found within reach of each frame."""
+    found = np.concatenate([[0], np.cumsum(np.diff(quality.order.start) > 0)])
+    here = np.arange(len(found) - 1)
+    return found[(here + REACH + 1).clip(max=len(here))] == found[(here - REACH).clip(min=0)]
 
 
 def _looks(quality: Quality, pool: np.ndarray) -> np.ndarray:
