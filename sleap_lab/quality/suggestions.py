@@ -15,8 +15,8 @@ CANDIDATES = 20
 APART = 4
 """Frames near a chosen one wait, but no further than this part of the mean distance of all."""
 AWAY = 2
-"""One of so many suggested frames may be from stretches in which no animal is found for long: nobody
-knows whether they are all missed or just away."""
+"""One of so many suggested frames may be from where no animal is found for long: nobody knows
+whether they are all missed or just away."""
 GOLDEN = (5**0.5 - 1) / 2
 """Its multiples, without the whole part, are spread evenly, however many are taken."""
 USUAL = 0.75
