@@ -47,8 +47,9 @@ def run_compare(arguments: list[str]) -> int:
     from tempfile import TemporaryDirectory
 
     from sleap_lab import terminal
+    from sleap_lab.compare.page import write_page
     from sleap_lab.compare.runs import compare
-    from sleap_lab.compare.side_by_side import as_text, write_page
+    from sleap_lab.compare.side_by_side import as_text
     from sleap_lab.sweeps.find import find_runs
 
     words, uri = _store_word(arguments)

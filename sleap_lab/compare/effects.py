@@ -9,7 +9,7 @@ import numpy as np
 from sleap_lab.compare.paired import NAN, Change, Pairs, Run
 from sleap_lab.evaluation.intervals import judged, spread_of
 from sleap_lab.evaluation.spread import less
-from sleap_lab.report.numbers import text
+from sleap_lab.report.written import text
 from sleap_lab.runs.snapshot import decides
 
 MOST_KEYS = 2

@@ -168,7 +168,7 @@ def _without(content: Mapping[str, Any]) -> dict[str, dict[str, float]]:
 
 
 def names_of(folders: Sequence[Path]) -> list[str]:
-    """Name run folders by the parts of their paths that differ.
+    """Name run folders by the parts of their paths that differ; jobs of a sweep are numbered.
 
     A folder whose name is the id of an MLflow run is named by the beginning of the id.
     """
@@ -178,9 +178,13 @@ def names_of(folders: Sequence[Path]) -> list[str]:
     shared = next(
         (i for i in range(shortest) if len({part[i] for part in parts.values()}) > 1), shortest - 1
     )
+
+    def differing(folder: Path) -> str:
+        name = "/".join(parts[folder][shared:])
+        return f"job {name}" if name.isdecimal() else name
+
     return [
-        folder.name[:SHORT_ID] if is_id else "/".join(parts[folder][shared:])
-        for folder, is_id in named.items()
+        folder.name[:SHORT_ID] if is_id else differing(folder) for folder, is_id in named.items()
     ]
 
 

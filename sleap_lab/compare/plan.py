@@ -16,7 +16,7 @@ from sleap_lab.errors import ConfigError, did_you_mean
 from sleap_lab.evaluation.intervals import UNITS, basis, change_of, spread_of
 from sleap_lab.evaluation.serial import MOST_WAVES
 from sleap_lab.evaluation.spread import FEWEST_VIDEOS, LEVEL, less
-from sleap_lab.report.numbers import number
+from sleap_lab.report.written import number
 
 FOUND = 0.8  # how often a difference is to be found
 MOST = 10_000_000

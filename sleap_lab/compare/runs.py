@@ -10,7 +10,7 @@ from sleap_lab.compare.effects import Effect, Factor, effects, factors
 from sleap_lab.compare.marks import FALSE_MARKS, UNMARKED, bars, judgeable, marked
 from sleap_lab.compare.paired import NAN, PARTS, Change, Pairs, Run, names_of, read_run
 from sleap_lab.errors import ConfigError, RunError, listed
-from sleap_lab.report.numbers import text
+from sleap_lab.report.written import text
 from sleap_lab.sweeps.results import read_objective
 from sleap_lab.sweeps.table import Job, Objective, best_job
 
@@ -60,7 +60,9 @@ class Comparison(NamedTuple):
         effects: The effect of each level of the factors on the columns, the largest first; empty
             for two runs, whose changes already are the effects.
         best_by: Metric that says which run is best; None where no run has one.
-        best: Indices of the best runs; several where they are equal, none where all are.
+        best: Indices of the best runs: the one called best, then those that are as good by that
+            metric; none where all are.
+        decided_by: What decides between these; None where there is one.
         warnings: Reasons why numbers cannot be compared, and runs that are left out.
         notes: What the differences are based on.
     """
@@ -75,6 +77,7 @@ class Comparison(NamedTuple):
     effects: list[Effect]
     best_by: str | None
     best: list[int]
+    decided_by: str | None
     warnings: list[str]
     notes: list[str]
 
@@ -101,7 +104,7 @@ def compare(folders: Sequence[Path], left_out: Sequence[str] = ()) -> Comparison
     settings = _differing(
         [{key: text(value) for key, value in run.settings.items()} for run in runs], absent="null"
     )
-    best_by, best = _best(runs)
+    best_by, best, decided_by = _best(runs)
     names, columns = _names(runs, best_by)
     changes = [pairs.changes(0, other) for other in range(1, len(runs))]
     lines = [
@@ -126,6 +129,7 @@ def compare(folders: Sequence[Path], left_out: Sequence[str] = ()) -> Comparison
             effects(varied, pairs, columns) if len(runs) > 2 else [],
             best_by,
             best,
+            decided_by,
             [*_warnings(runs), *left_out],
             _notes(runs, pairs),
         )
@@ -243,8 +247,8 @@ def _parts(runs: Sequence[Run], pairs: Pairs) -> dict[str, dict[str, list[Line]]
     return lines
 
 
-def _best(runs: Sequence[Run]) -> tuple[str | None, list[int]]:
-    """Return the metric that decides, and the runs that are best by it.
+def _best(runs: Sequence[Run]) -> tuple[str | None, list[int], str | None]:
+    """Return the metric that decides, the runs that are best by it, and what decides between them.
 
     Where all are equal by it, it is the next one that differs.
     """
@@ -253,9 +257,13 @@ def _best(runs: Sequence[Run]) -> tuple[str | None, list[int]]:
     if best is not None and (second := best.second_of(len(runs))) is not None:
         best = best_job(jobs, Objective(second))
     if best is None:
-        return None, []
-    equal = sorted([best.job.number, *best.tied])
-    return best.criterion, equal if len(equal) < len(runs) else []
+        return None, [], None
+    equal = [best.job.number, *best.tied]
+    return (
+        best.criterion,
+        equal if len(equal) < len(runs) else [],
+        best.decided_by if len(equal) < len(runs) else None,
+    )
 
 
 def _objective(runs: Sequence[Run]) -> Objective:

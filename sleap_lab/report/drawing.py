@@ -11,9 +11,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-INK, MUTED, GRID, PALE = "#1f2933", "#66727f", "#e3e7eb", "#c3cbd3"
+INK, MUTED, GRID, PALE = "#1f2933", "#5d6976", "#e3e7eb", "#c3cbd3"
 
 ACCENT, CONTRAST = "#2f6f9f", "#d1651b"
+
+BETWEEN = "#4a90c4"
+"""The accent of what is drawn as pixels, which stay the same on light and dark pages."""
 
 PAPER = "#ffffff"
 
@@ -32,8 +35,8 @@ DARK = {
 # vivid ones first.
 PALETTE = ("#e69f00", "#56b4e9", "#009e73", "#cc79a7", "#d55e00", "#0072b2", "#f0e442")
 
-NARROW, WIDE = 5.2, 10.4  # figure widths, inches
-ROOMY = 4.0  # figure height, inches
+NARROW, WIDE = 4.6, 9.4  # figure widths, inches; narrow, so that text is large on a page
+ROOMY = 3.6  # figure height, inches
 
 STYLE: dict[str, Any] = {
     "axes.axisbelow": True,

@@ -11,11 +11,13 @@ import numpy as np
 
 from sleap_lab.report.drawing import (
     ACCENT,
+    BETWEEN,
     CONTRAST,
     INK,
     MUTED,
     NARROW,
     PALE,
+    PAPER,
     WIDE,
     canvas,
     cut,
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 
 
 MAX_TRACK_ROWS = 40
-HISTOGRAM, TALLEST = 2.8, 4.5  # heights, inches
+HISTOGRAM, TALLEST = 2.5, 4.0  # heights, inches
 STRETCHES = 60  # of a timeline, each with its median
 MAX_COLUMNS = 1500  # of a timeline
 
@@ -77,7 +79,7 @@ def pck_curves(
         shares: (nodes, k) share of matched pairs with an error below the threshold, in [0, 1].
         highlighted: How many of the worst nodes get a colour and a name.
     """
-    figure, axes = canvas(NARROW, 3.4)
+    figure, axes = canvas(NARROW, 3.1)
     order = np.argsort(shares.mean(axis=1), kind="stable")
     for node in order[highlighted:]:
         axes.plot(thresholds, 100 * shares[node], color=PALE, linewidth=1)
@@ -86,8 +88,10 @@ def pck_curves(
         for i, n in enumerate(order[:highlighted])
     ]
     (mean,) = axes.plot(thresholds, 100 * shares.mean(axis=0), color=INK, linewidth=2.2)
-    labels = [f"{cut(nodes[n])} ({shares[n].mean():.0%})" for n in order[:highlighted]]
-    legend_above(axes, [mean, *worst], [f"mean of nodes ({shares.mean():.0%})", *labels], ncols=2)
+    labels = [f"{cut(nodes[n])} ({100 * shares[n].mean():.1f} %)" for n in order[:highlighted]]
+    legend_above(
+        axes, [mean, *worst], [f"mean of nodes ({100 * shares.mean():.1f} %)", *labels], ncols=2
+    )
     axes.set_ylim(0, 102)
     axes.set_xlabel("Error below (px)")
     axes.set_ylabel("Matched nodes (%)")
@@ -102,14 +106,14 @@ def errors_over_frames(axis: FrameAxis, index: np.ndarray, errors: np.ndarray) -
         index: (p,) index of each pair's frame on the axis.
         errors: (p,) px, mean over the pair's nodes; nan where no node can be compared.
     """
-    figure, axes = canvas(WIDE, 2.8)
+    figure, axes = canvas(WIDE, 2.5)
     index, errors = index[np.isfinite(errors)], errors[np.isfinite(errors)]
     opacity = min(0.45, max(0.06, 900 / max(1, len(errors))))
     axes.scatter(
         axis.x[index],
         errors,
         s=9,
-        color=ACCENT,
+        color=BETWEEN,
         alpha=opacity,
         linewidths=0,
         rasterized=True,
@@ -189,7 +193,7 @@ def histogram(
     )
     if len(groups) > 1:
         shown = [
-            (bars, f"{name} ({len(finite[name])})")
+            (bars, f"{name} ({len(finite[name]):,})")
             for bars, name in zip(axes.containers, finite, strict=True)
             if len(finite[name])
         ]
@@ -213,7 +217,7 @@ def calibration(
         groups: How many groups of equal size the nodes are put into, by confidence.
         wide: Whether the figure is as wide as the page.
     """
-    figure, axes = canvas(WIDE if wide else NARROW, 2.8 if wide else 3.4)
+    figure, axes = canvas(WIDE if wide else NARROW, 2.5 if wide else 3.1)
     order = np.argsort(scores, kind="stable")
     parts = [part for part in np.array_split(order, groups) if len(part)]
     x = [scores[part].mean() for part in parts]
@@ -255,18 +259,18 @@ def instances_per_frame(
     """
     from matplotlib.ticker import MaxNLocator
 
-    figure, axes = canvas(WIDE, 2.0)
+    figure, axes = canvas(WIDE, 1.9)
     x, low, mean, high = _thinned(axis.x, found)
     label = (
         "predicted"
         if len(x) == len(axis.x)
         else f"predicted (mean and range of {len(axis.x) / len(x):.0f} frames)"
     )
-    axes.fill_between(x, mean, step="mid", color=ACCENT, alpha=0.3, linewidth=0, rasterized=True)
+    axes.fill_between(x, mean, step="mid", color=BETWEEN, alpha=0.3, linewidth=0, rasterized=True)
     axes.fill_between(
-        x, low, high, step="mid", color=ACCENT, alpha=0.3, linewidth=0, rasterized=True
+        x, low, high, step="mid", color=BETWEEN, alpha=0.3, linewidth=0, rasterized=True
     )
-    axes.step(x, mean, where="mid", color=ACCENT, linewidth=1, rasterized=True, label=label)
+    axes.step(x, mean, where="mid", color=BETWEEN, linewidth=1, rasterized=True, label=label)
     if labelled is not None:
         x, _, mean, _ = _thinned(axis.x, labelled)
         axes.plot(
@@ -336,14 +340,15 @@ def track_timeline(
             x,
             y,
             marker="v",
-            s=26,
+            s=34,
             color=INK,
-            linewidths=0,
+            edgecolors=PAPER,
+            linewidths=0.8,
             zorder=3,
             label="identity switch to this track",
         )
         legend_above(axes, *axes.get_legend_handles_labels())
-    name_rows(axes, [f"{cut(names[t])} ({lengths[t]})" for t in shown])
+    name_rows(axes, [f"{cut(names[t])} ({lengths[t]:,})" for t in shown])
     draw_frame_axis(axes, axis)
     return figure
 

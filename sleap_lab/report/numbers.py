@@ -9,6 +9,7 @@ import numpy as np
 from sleap_lab.evaluation import Evaluation
 from sleap_lab.evaluation.breakdown import Row
 from sleap_lab.poses.record import Poses
+from sleap_lab.report.written import LONG, kinds, number, px, share, text
 from sleap_lab.settings.metrics import METRICS
 
 VISIBILITY = {
@@ -18,6 +19,18 @@ VISIBILITY = {
     "fn": "only in the ground truth",
 }
 """Names of sleap-nn's counts of nodes, in words."""
+
+IDENTITY = {
+    "idf1": "share of detections under the right identity; no interval",
+    "hota": "detection and identity in one number; no interval",
+    "mota": "1 minus misses, extras and switches per true instance; no interval",
+}
+"""What the headline numbers about identity are."""
+
+STRATA = {
+    "crowded": "crowded: another animal within a body length",
+    "alone": "alone: none so near",
+}
 
 
 @dataclass(frozen=True)
@@ -46,7 +59,12 @@ class Table:
     @property
     def large(self) -> bool:
         """Whether the table needs the whole width of the page."""
-        return len(self.header) > 3 or any(sum(map(len, row)) > 40 for row in self.rows)
+        return len(self.header) > 3 or any(sum(map(len, row)) > LONG for row in self.rows)
+
+    @property
+    def kinds(self) -> list[str]:
+        """The kind of each column; see `kinds`."""
+        return kinds(self.rows)
 
 
 def cards(
@@ -92,9 +110,9 @@ def _identity_cards(evaluation: Evaluation | None) -> Iterator[Card]:
             number(identity["switches"]),
             hint="times a true animal is followed by another track; no interval",
         )
-    for name in ("idf1", "hota", "mota"):
+    for name, meaning in IDENTITY.items():
         if name in identity:
-            yield Card(name.upper(), share(identity[name]), hint="identity; no interval")
+            yield Card(name.upper(), share(identity[name]), hint=meaning)
 
 
 def _track_card(poses: Poses, counts: Mapping[str, Any]) -> Iterator[Card]:
@@ -105,6 +123,8 @@ def _track_card(poses: Poses, counts: Mapping[str, Any]) -> Iterator[Card]:
 
 
 Hint = Callable[..., str]
+
+_METRIC = {metric.name: metric for metric in METRICS}
 
 
 def _accuracy_cards(evaluation: Evaluation) -> Iterator[Card]:
@@ -143,7 +163,9 @@ def _similarity_cards(evaluation: Evaluation, hint: Hint) -> Iterator[Card]:
         yield Card(
             "AP",
             share(evaluation.coco["ap"]),
-            hint=hint("coco/ap", f"OKS 0.50 to 0.95, extra and missing count; {spread}"),
+            hint=hint(
+                "coco/ap", f"average precision, OKS 0.50 to 0.95; extra and missing count; {spread}"
+            ),
         )
         precision, recall = (
             share(evaluation.coco[f"{name}_50"]) for name in ("precision", "recall")
@@ -160,7 +182,9 @@ def _similarity_cards(evaluation: Evaluation, hint: Hint) -> Iterator[Card]:
             hint=hint("eval/oks_map", "as sleap-nn: extra do not count"),
         )
         yield Card(
-            "mOKS", share(metrics["mOKS"]["mOKS"]), hint=hint("eval/moks", "matched pairs only")
+            "mOKS",
+            share(metrics["mOKS"]["mOKS"]),
+            hint=hint("eval/moks", "mean similarity of matched pairs"),
         )
 
 
@@ -173,7 +197,9 @@ def _node_cards(evaluation: Evaluation, hint: Hint) -> Iterator[Card]:
             "mPCK",
             share(pck["mPCK"]),
             hint=hint(
-                "eval/pck", f"PCK@5 px {share(pck['PCK@5'])}, PCK@10 px {share(pck['PCK@10'])}"
+                "eval/pck",
+                f"nodes within 1 to 10 px, on average; 5 px: {share(pck['PCK@5'])}, "
+                f"10 px: {share(pck['PCK@10'])}",
             ),
         )
         sized = evaluation.coco["pck_size_10"]
@@ -209,8 +235,11 @@ def tables(evaluation: Evaluation) -> Iterator[Table]:
     if evaluation.identity:
         yield Table(
             "Identity",
-            ("Metric", "Value"),
-            [(name, number(value)) for name, value in evaluation.identity.items()],
+            ("Metric", "Value", "Meaning"),
+            [
+                (name, *_described(f"identity/{name}", value))
+                for name, value in evaluation.identity.items()
+            ],
         )
     if "voc_metrics" in metrics:
         voc = metrics["voc_metrics"]
@@ -249,7 +278,9 @@ def _breakdown_tables(evaluation: Evaluation) -> Iterator[Table]:
     strata = [row for row in evaluation.breakdown if row.stratum is not None]
     if all(row.n_matched for row in strata) and strata:
         yield _breakdown_table(
-            "Error in a crowd and alone", "Animals", [(row.stratum, row) for row in strata]
+            "Error in a crowd and alone",
+            "Animals",
+            [(STRATA[str(row.stratum)], row) for row in strata],
         )
 
 
@@ -273,13 +304,20 @@ def _all_metrics(evaluation: Evaluation) -> Table:
         evaluation.headline(),
         evaluation.intervals.values if evaluation.intervals is not None else {},
     )
-    described = {metric.name: (metric.unit, metric.better, metric.help) for metric in METRICS}
-    rows: list[tuple[str, ...]] = [
-        (name, number(value), _interval(limits.get(name)), *described[name])
-        for name, value in values.items()
-    ]
+    rows: list[tuple[str, ...]] = []
+    for name, value in values.items():
+        shown, meaning = _described(name, value)
+        interval, metric = _interval(limits.get(name)), _METRIC[name]
+        rows.append((name, shown, interval, metric.unit, metric.better, meaning))
     header = ("Metric", "Value", "95 % interval", "Unit", "Better", "Meaning")
     return Table("All metrics", header, rows)
+
+
+def _described(name: str, value: float) -> tuple[str, str]:
+    """Return the value of a metric, a share with all its decimals, and its meaning."""
+    metric = _METRIC[name]
+    whole = metric.unit != "share" or np.isnan(value)
+    return number(value) if whole else f"{value:.4f}", metric.help
 
 
 def video_table(evaluation: Evaluation) -> Iterator[Table]:
@@ -317,36 +355,6 @@ def stage_times(stages: Mapping[str, float]) -> list[tuple[str, str, float]]:
     """Return (name, time, per cent of the longest stage) of each stage."""
     longest = max(stages.values(), default=0) or 1
     return [(name, _seconds(seconds), 100 * seconds / longest) for name, seconds in stages.items()]
-
-
-def text(value: Any) -> str:
-    """Write a setting as the config files do."""
-    if isinstance(value, (list, tuple)):
-        return f"[{', '.join(map(text, value))}]"
-    return (
-        "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-    )
-
-
-def number(value: float) -> str:
-    """Write a number, whole ones without decimals and small ones with more; `n/a` for nan."""
-    if np.isnan(value):
-        return "n/a"
-    return (
-        f"{value:,.0f}"
-        if float(value).is_integer()
-        else f"{value:,.{2 if abs(value) >= 10 else 4}f}"
-    )
-
-
-def share(value: float) -> str:
-    """Write a number between 0 and 1; `n/a` for nan."""
-    return "n/a" if np.isnan(value) else f"{value:.3f}"
-
-
-def px(value: float) -> str:
-    """Write a distance; `n/a` for nan."""
-    return "n/a" if np.isnan(value) else f"{value:.2f} px"
 
 
 def _seconds(value: float) -> str:

@@ -21,6 +21,7 @@ from sleap_lab.report.panels import Panel, accuracy_panels, content_panels, grou
 from sleap_lab.report.pictures import Picture, take_pictures
 from sleap_lab.report.radii import radius_tables
 from sleap_lab.report.signs import no_signs, quality_panels
+from sleap_lab.report.written import number, text
 
 SUMMARY = (
     "title",
@@ -142,13 +143,14 @@ def _compared(
         "cards": list(numbers.cards(summary, poses, evaluation)),
         "evaluation": evaluation,
         "truth": truth is not None,
+        "tracked": bool((poses.tracks >= 0).any()),
         "accuracy": groups(drawn.accuracy),
         "content": groups(drawn.content),
         "drawn": drawn,
         "interval_note": numbers.interval_note(evaluation),
         "stages": numbers.stage_times(summary.get("stages") or {}),
-        "text": numbers.text,
-        "number": numbers.number,
+        "text": text,
+        "number": number,
     }
 
 
@@ -170,7 +172,7 @@ def _set(settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, 
     """Return what the page shows of the settings."""
     return {
         "changed": _changed(settings, defaults),
-        "settings": {key: numbers.text(value) for key, value in settings.items()},
+        "settings": {key: text(value) for key, value in settings.items()},
     }
 
 
@@ -249,7 +251,7 @@ def _changed(
         key for key, value in settings.items() if key not in defaults or value != defaults[key]
     ]
     return [
-        (key, numbers.text(settings[key]), numbers.text(defaults[key]) if key in defaults else "–")
+        (key, text(settings[key]), text(defaults[key]) if key in defaults else "–")
         for key in differ
     ]
 

@@ -11,8 +11,8 @@ from sleap_lab.evaluation import Evaluation
 from sleap_lab.poses.record import Poses
 from sleap_lab.report import drawing, figures
 from sleap_lab.report.frame_axis import FrameAxis, frame_axis
-from sleap_lab.report.numbers import px, share, text
 from sleap_lab.report.pictures import pair_errors
+from sleap_lab.report.written import px, share, text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -149,17 +149,33 @@ def _picture(
                 *_worst_node(poses, evaluation, pair),
             ]
     figure = overlay.draw(image, here, labelled, offsets, window)
-    names = [
-        poses.track_names[track] if track >= 0 else f"instance {place + 1}"
-        for place, track in enumerate(here.tracks)
-    ]
     title, caption = _place(poses, video, frame), ", ".join(facts)
     return Picture(
         title=title,
         caption=caption,
         alt=f"{title} with poses drawn over the image: {caption}",
         image=drawing.data_uri(figure, "png"),
-        legend=tuple(zip(names, overlay.colors(here), strict=True)),
+        legend=_legend(here, window),
+    )
+
+
+def _legend(here: Poses, window: overlay.Window | None) -> tuple[tuple[str, str], ...]:
+    """Return name and colour of each instance that a picture shows, in the order of the tracks."""
+    x, y = np.moveaxis(here.points, -1, 0)
+    shown = np.isfinite(x)
+    if window is not None:
+        shown = (x >= window.left) & (x < window.right) & (y >= window.top) & (y < window.bottom)
+    colors = overlay.colors(here)
+    order = np.lexsort((here.tracks, here.tracks < 0)).tolist()  # those without a track come last
+    return tuple(
+        (
+            here.track_names[here.tracks[place]]
+            if here.tracks[place] >= 0
+            else f"instance {place + 1}",
+            colors[place],
+        )
+        for place in order
+        if shown[place].any()
     )
 
 

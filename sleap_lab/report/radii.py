@@ -7,7 +7,8 @@ import numpy as np
 from sleap_lab.evaluation import Evaluation
 from sleap_lab.evaluation.radii import COVERAGE, Calibration, compared_points, held, radii_of
 from sleap_lab.poses.record import Poses
-from sleap_lab.report.numbers import Table, px, share
+from sleap_lab.report.numbers import Table
+from sleap_lab.report.written import px, share
 
 
 def radius_tables(

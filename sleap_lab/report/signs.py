@@ -21,12 +21,12 @@ def quality_panels(quality: Quality) -> Iterator[Panel]:
         return
     axis = frame_axis(order.places)
     counted = ", ".join(f"{kind} {len(rows):,}" for kind, rows in found.items())
-    meaning = "; ".join(f"{kind}: {KINDS[kind]}" for kind in found)
+    meaning = ", ".join(f"{kind} ({KINDS[kind]})" for kind in found)
     others = _others(quality, found)
     yield panel(
         "Signs of errors",
-        f"Poses that are unusual for this recording, without ground truth. {meaning}. "
-        "In brackets: number of poses."
+        f"Poses that are unusual for this recording, found without ground truth: {meaning}. "
+        "Beside the figure, in brackets: number of poses."
         + others
         + (f" Together with labels: {quality.labelled}." if quality.labelled else ""),
         f"Signs of errors over the frames: {counted}.",

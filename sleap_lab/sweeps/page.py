@@ -25,18 +25,32 @@ from sleap_lab.report.drawing import (
     rows_height,
 )
 from sleap_lab.report.page import template
+from sleap_lab.report.written import kinds
 from sleap_lab.runs.titles import short_name
+from sleap_lab.settings.metrics import METRICS
 from sleap_lab.sweeps.importance import Importance, as_numbers, importances, verdict
+from sleap_lab.sweeps.table import Best, Job, is_minimized
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+COUNTS = {
+    "counts/instances": "Poses found.",
+    "counts/frames_without_instances": "Frames in which nothing was found.",
+    "counts/tracks": "Tracks.",
+    "counts/fragments": "Unbroken stretches of tracks; more than tracks where some were lost.",
+    "seconds": "Time of the job; short where another job had done a part of its work.",
+}
+"""What the columns are that are no metrics."""
 
 FIGURES = "figures"
 FILES = ("parallel_coordinates", "importance")
 MOST_TICKS = 12
 MOST_LINES = 500
 LETTERS_PER_INCH = 12  # of the names of axes
+FAINTEST, STRONGEST = 0.25, 0.9  # opacity of lines
+APART = 0.05  # of two values of an axis that are both named, as a share of its length
 
 
 def parallel_coordinates(
@@ -47,26 +61,25 @@ def parallel_coordinates(
     *,
     width: float = WIDE,
 ) -> "Figure":
-    """Draw jobs as lines through their settings and metrics, coloured by a score, best on top.
+    """Draw jobs as lines through their settings and metrics, as strong as a score, best on top.
 
     Args:
         axes_of: Values of all jobs by name of the axis: texts for settings, numbers for metrics.
-        scores: (jobs,) what the lines are coloured by, larger is better.
+        scores: (jobs,) what makes lines strong, larger is better.
         best: Index of the best job.
         tied: Indices of those that are as good.
         width: Of the figure, inches.
     """
-    from matplotlib import colormaps
-
-    figure, axes = canvas(width, 3.6)
+    figure, axes = canvas(width, 3.3)
     low, high = float(scores.min()), float(scores.max())
-    colors = colormaps["viridis"](0.2 + 0.7 * (scores - low) / ((high - low) or 1.0))
+    strength = FAINTEST + (STRONGEST - FAINTEST) * (scores - low) / ((high - low) or 1.0)
     places = np.column_stack([_places(values) for values in axes_of.values()])
     drawn = _drawn(scores)
     for job in drawn:
-        axes.plot(places[job], color=colors[job], alpha=0.75, linewidth=1.2)
-    for job in set(tied).intersection(drawn):
-        axes.plot(places[job], color=CONTRAST, linewidth=1.2, linestyle=(0, (4, 3)))
+        if job in tied:
+            axes.plot(places[job], color=CONTRAST, linewidth=1.2, linestyle=(0, (4, 3)))
+        else:
+            axes.plot(places[job], color=ACCENT, alpha=strength[job], linewidth=1.3)
     axes.plot(places[best], color=CONTRAST, linewidth=2.4)
     for x, values in enumerate(axes_of.values()):
         axes.axvline(x, color=PALE, linewidth=1)
@@ -88,15 +101,23 @@ def _drawn(scores: np.ndarray) -> list[int]:
 
 
 def _name_values(axes: "Axes", x: int, values: Sequence[str | float | None]) -> None:
-    """Write the values of one axis beside it; of many, only those at its ends."""
+    """Write the values of one axis beside it; of many, only those at its ends.
+
+    Of values that lie close together, one is written.
+    """
     ticks = dict(zip(_places(values).tolist(), values, strict=True))
     shown = (
         ticks
         if len(ticks) <= MOST_TICKS
         else {place: ticks[place] for place in (min(ticks), max(ticks))}
     )
-    box = {"facecolor": PAPER, "edgecolor": "none", "alpha": 0.7, "pad": 0.5}
-    for place, value in shown.items():
+    box = {"facecolor": PAPER, "edgecolor": "none", "alpha": 0.85, "pad": 0.5}
+    named: list[float] = []
+    for place in sorted(shown, key=lambda place: (-abs(place - 0.5), -place)):
+        if any(abs(place - other) < APART for other in named):
+            continue
+        named.append(place)
+        value = shown[place]
         axes.annotate(
             "–" if value is None else cut(_rounded(value)),
             (x, place),
@@ -194,11 +215,31 @@ class BestShown(NamedTuple):
     command: str
 
 
+def best_shown(best: Best, jobs: Sequence[Job], command: str) -> BestShown:
+    """Return what the page shows of the best of the jobs that have the metric that decides."""
+    second = best.second_of(len(jobs))
+    return BestShown(
+        number=best.job.number,
+        row=[job.number for job in jobs].index(best.job.number),
+        metric=best.criterion,
+        told_by=second or best.criterion,
+        value=best.value,
+        minimize=best.minimize,
+        lowest=is_minimized(second) if second else best.minimize,
+        decided_by=best.decided_by,
+        tied=best.tied,
+        tied_rows=[row for row, job in enumerate(jobs) if job.number in best.tied],
+        command=command,
+    )
+
+
 def write_sweep_page(
     folder: Path,
     *,
     title: str,
+    name: str,
     status: str,
+    counts: Mapping[str, float],
     command: str,
     columns: Sequence[str],
     rows: Sequence[Sequence[str]],
@@ -212,8 +253,10 @@ def write_sweep_page(
 
     Args:
         folder: The sweep folder.
-        title: Name of the sweep.
+        title: What varies.
+        name: Name of its folder.
         status: How it went.
+        counts: Number of jobs, and of those with each outcome.
         command: The command line.
         columns: Names of the columns of the result table.
         rows: Its cells, the number of the job first.
@@ -226,18 +269,25 @@ def write_sweep_page(
     Raises:
         RunError: A file cannot be written.
     """
+    columns, rows, errors = _without_errors(columns, rows)
     found: list[Importance] = []
-    if best is not None and len(metrics[best.told_by]) > 1 and settings:
+    if best is not None and settings and np.ptp(metrics[best.told_by]) > 0:
         found = importances(settings, np.array(metrics[best.told_by]))
     with house_style():
         figures = _figures(found, settings, metrics, best) if best is not None and found else {}
-        for name in FILES if figures else ():
-            figure = figures[name]
-            with replacing(folder / FIGURES / f"{name}.png") as temporary:
-                temporary.write_bytes(encoded(figure, "png"))
+        for kind in FILES if figures else ():
+            with replacing(folder / FIGURES / f"{kind}.png") as temporary:
+                temporary.write_bytes(encoded(figures[kind], "png"))
         page = template("sweep.html").render(
-            title=title,
+            title=title[:1].upper() + title[1:],
+            name=name,
             status=status,
+            failed=counts.get("jobs_failed", 0),
+            errors=errors,
+            kinds=kinds(rows) or [""] * len(columns),
+            said=_said(best, len(metrics[best.metric])) if best is not None else "",
+            chosen={key: values[best.row] for key, values in settings.items()} if best else {},
+            meanings=_meanings(columns),
             command=command,
             columns=[(short_name(name, columns).replace("_", " "), name) for name in columns],
             rows=rows,
@@ -249,10 +299,47 @@ def write_sweep_page(
             verdict=verdict(found),
             unseen=max(0, len(metrics[best.told_by]) - MOST_LINES) if best is not None else 0,
             together=any(each.together for each in found),
-            figures={name: data_uri(figure) for name, figure in figures.items()},
+            figures={kind: data_uri(figure) for kind, figure in figures.items()},
         )
     with replacing(folder / "results.html") as temporary:
         temporary.write_bytes(page.encode(errors="backslashreplace"))
+
+
+def _without_errors(
+    columns: Sequence[str], rows: Sequence[Sequence[str]]
+) -> tuple[list[str], list[list[str]], dict[str, list[str]]]:
+    """Take the errors out of the result table: long texts, most of them the same.
+
+    Returns:
+        The other columns, their cells, and the jobs by error.
+    """
+    kept = [place for place, name in enumerate(columns) if name != "error"]
+    errors: dict[str, list[str]] = {}
+    for row in rows if len(kept) < len(columns) else ():
+        errors.setdefault(row[columns.index("error")], []).append(row[0])
+    errors.pop("–", None)
+    return [columns[place] for place in kept], [[row[i] for i in kept] for row in rows], errors
+
+
+def _said(best: BestShown, jobs: int) -> str:
+    """Say in a sentence or two which job is best, of so many that have the metric that decides."""
+    kind = "smallest" if best.minimize else "largest"
+    value = f"{best.metric}, {best.value:.4g}"
+    if not best.tied:
+        return f"Job {best.number} has the {kind} {value}."
+    several = len(best.tied) + 1
+    equal = (
+        f"All {several} jobs have the same {value}."
+        if several == jobs
+        else f"{several} jobs have the {kind} {value}."
+    )
+    return f"{equal} Of these, job {best.number} is called best: {best.decided_by} decides."
+
+
+def _meanings(names: Sequence[str]) -> dict[str, str]:
+    """Return what the metrics among the columns are, by short name."""
+    helps = {metric.name: metric.help for metric in METRICS} | COUNTS
+    return {short_name(name, names): helps[name] for name in names if name in helps}
 
 
 def _figures(

@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from sleap_lab.runs.titles import short_name
-from sleap_lab.sweeps.table import BEST, SECONDARY, Best, Row, columns, telling, text
+from sleap_lab.sweeps.table import BEST, SECONDARY, Best, Row, column, columns, telling, text
 
 STYLES = {
     "finished": "green",
@@ -36,8 +36,8 @@ def sweep_table(rows: Sequence[Row], criterion: str | None = None) -> Table:
         hidden |= {name for name in columns(rows) if name.startswith("counts/")} - {criterion}
     told = {"status", *telling(rows, criterion)} - hidden
     shown = [name for name in columns(rows) if name in told]
-    for name in shown:
-        texts = [text(row[name]) for row in rows]
+    cells = [column([row[name] for row in rows]) for name in shown]
+    for name, texts in zip(shown, cells, strict=True):
         number = any(isinstance(row[name], float) for row in rows)
         # Titles and errors are wrapped, values are not.
         width = None if name == "error" else max(map(len, texts), default=0)
@@ -45,8 +45,8 @@ def sweep_table(rows: Sequence[Row], criterion: str | None = None) -> Table:
         table.add_column(
             title, overflow="fold", min_width=width, justify="right" if number else "left"
         )
-    for row in rows:
-        table.add_row(*(escape(text(row[name])) for name in shown), style=STYLES[row["status"]])
+    for row, *texts in zip(rows, *cells, strict=True):
+        table.add_row(*map(escape, texts), style=STYLES[row["status"]])
     return table
 
 

@@ -44,9 +44,10 @@ from sleap_lab.sweeps.table import (
     Objective,
     Row,
     best_job,
+    column,
     compared,
     constant,
-    is_minimized,
+    is_partial,
     sweep_rows,
     telling,
     text,
@@ -253,7 +254,7 @@ def unlogged(store: Store, jobs: Sequence[Job]) -> list[Job]:
 
 
 def _write_results(folder: Path, sweep: RunSummary, jobs: Sequence[Job], best: Best | None) -> None:
-    from sleap_lab.sweeps.page import BestShown, write_sweep_page
+    from sleap_lab.sweeps.page import best_shown, write_sweep_page
 
     rows = sweep_rows(jobs, best)
     (folder / "results.csv").write_text(as_csv(rows), encoding="utf-8")
@@ -264,17 +265,20 @@ def _write_results(folder: Path, sweep: RunSummary, jobs: Sequence[Job], best: B
     varied = varied_keys([job.overrides for job in scored])
     criterion = best.criterion if best else None
     second = best.second_of(len(scored)) if best else None
-    names, shown = telling(rows, criterion), told_first(rows, ROWS_OF_PAGE, best)
+    shown = told_first(rows, ROWS_OF_PAGE, best)
+    names = [name for name in telling(rows, criterion) if not is_partial(name, scored)]
     (folder / BEST_FILE).unlink(missing_ok=True)
     if best is not None:
         _write_best(folder, best.job)
     write_sweep_page(
         folder,
-        title=f"Sweep {sweep_name(folder)}",
+        title=sweep_title([job.overrides for job in jobs]),
+        name=sweep_name(folder),
         status=sweep.status,
+        counts=sweep.counts,
         command=(folder / COMMAND_FILE).read_text(encoding="utf-8").strip(),
         columns=names,
-        rows=[[text(row[name]) for name in names] for row in shown],
+        rows=list(zip(*(column([row[name] for row in shown]) for name in names), strict=True)),
         left_out=len(rows) - len(shown),
         same=constant(rows, criterion),
         settings={
@@ -286,20 +290,7 @@ def _write_results(folder: Path, sweep: RunSummary, jobs: Sequence[Job], best: B
             for name in dict.fromkeys([*compared(scored, best), *filter(None, [second])])
             if all(name in job.numbers for job in scored)
         },
-        best=best
-        and BestShown(
-            number=best.job.number,
-            row=[job.number for job in scored].index(best.job.number),
-            tied_rows=[row for row, job in enumerate(scored) if job.number in best.tied],
-            metric=best.criterion,
-            told_by=second or best.criterion,
-            value=best.value,
-            minimize=best.minimize,
-            lowest=is_minimized(second) if second else best.minimize,
-            decided_by=best.decided_by,
-            tied=best.tied,
-            command=_command(best.job),
-        ),
+        best=best and best_shown(best, scored, _command(best.job)),
     )
 
 

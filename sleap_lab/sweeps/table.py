@@ -27,6 +27,8 @@ SECOND = (*CRITERIA, "eval/dist_avg")
 SIMPLER = "the simpler setting"
 EQUAL = 1e-9  # relative difference of sums in different order
 
+SPEED = "speed/frames_per_second"
+
 # Metrics that are columns of the table, where any job has them.
 HEADLINES = (
     "eval/oks_map",
@@ -36,7 +38,7 @@ HEADLINES = (
     "identity/idf1",
     "identity/mota",
     "identity/switches",
-    "speed/frames_per_second",
+    SPEED,
 )
 
 EVALUATED = tuple(name for name in HEADLINES if not name.startswith("speed/"))
@@ -53,18 +55,21 @@ WITHOUT_TRUTH = (
     "quality/jumps_per_1000",
     "quality/doubles_per_1000",
     "quality/stretched_per_1000",
-    "speed/frames_per_second",
+    SPEED,
 )
 
 # Columns of a sweep over recordings, which it always shows.
 VIDEO, FRAMES, BAD = "video", "frames", "bad"
 
 # Columns left out of the terminal's table, which is narrow.
-SECONDARY = ("eval/pck", "identity/mota", "speed/frames_per_second")
+SECONDARY = ("eval/pck", "identity/mota", SPEED)
 
 Row = dict[str, Any]
 BEST, TIED = "best", "tied"  # in the column of that name
 MOST_TIED = 8  # jobs that a line names
+MOST_DECIMALS = 4
+WHOLE = 1e9  # whole numbers below it are written with all their digits
+SMALL = 1e-3  # below it, decimals alone show too little of a number
 
 
 @dataclass(frozen=True, eq=False)
@@ -329,6 +334,11 @@ def telling(rows: Sequence[Row], criterion: str | None = None) -> list[str]:
     ]
 
 
+def is_partial(name: str, jobs: Sequence[Job]) -> bool:
+    """Whether a column is a speed that some jobs lack, because others predicted for them."""
+    return name == SPEED and any(name not in job.numbers for job in jobs)
+
+
 def constant(rows: Sequence[Row], criterion: str | None = None) -> dict[str, str]:
     """Return what is the same in all jobs: metrics, or the status."""
     shown = {*telling(rows, criterion), "best", "error"}
@@ -340,6 +350,22 @@ def columns(rows: Sequence[Row]) -> list[str]:
     return list(rows[0]) if rows else ["job", "status"]
 
 
+def column(values: Sequence[Any]) -> list[str]:
+    """Return the values of a column as shown in tables, numbers with the same decimals."""
+    texts = [text(value) for value in values]
+    decimals = [len(shown.partition(".")[2]) for shown in texts]
+    numbers = [value for value in values if isinstance(value, float)]
+    if not any(decimals) or any(0 < abs(value) < SMALL for value in numbers):
+        return texts
+    most = min(max(decimals), MOST_DECIMALS)
+    return [
+        f"{value:.{most}f}" if isinstance(value, float) else shown
+        for value, shown in zip(values, texts, strict=True)
+    ]
+
+
 def text(value: Any) -> str:
     """Return a value as shown in tables; None is a dash."""
-    return "–" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.0f}" if value.is_integer() and abs(value) < WHOLE else f"{value:.4g}"
+    return "–" if value is None else str(value)

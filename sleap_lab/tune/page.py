@@ -9,10 +9,11 @@ import numpy as np
 from sleap_lab.evaluation.intervals import Difference
 from sleap_lab.files.atomic import replacing
 from sleap_lab.report import drawing
-from sleap_lab.report.numbers import Table, text
-from sleap_lab.report.numbers import number as long_number
+from sleap_lab.report.numbers import Table
 from sleap_lab.report.page import template
 from sleap_lab.report.panels import Panel
+from sleap_lab.report.written import number as long_number
+from sleap_lab.report.written import text
 from sleap_lab.tune.outcome import Outcome, number, pareto_front
 from sleap_lab.tune.space import Settings, tracker_of, with_settings
 from sleap_lab.tune.trials import Tried, ranked

@@ -2,8 +2,8 @@
 
 import pytest
 
+from sleap_lab.compare.page import write_page
 from sleap_lab.compare.runs import compare
-from sleap_lab.compare.side_by_side import write_page
 
 
 @pytest.mark.parametrize("width", [1280, 500])

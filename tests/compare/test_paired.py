@@ -190,7 +190,7 @@ def test_a_video_that_only_one_run_has_is_not_paired(samples):
 @pytest.mark.parametrize(
     ("folders", "names"),
     [
-        (["outputs/multirun/2026/10-00/0", "outputs/multirun/2026/10-00/10"], ["0", "10"]),
+        (["outputs/multirun/2026/10-00/0", "outputs/multirun/2026/10-00/10"], ["job 0", "job 10"]),
         (["o/2026-11-22/10-00", "o/2026-11-21/10-00"], ["2026-11-22/10-00", "2026-11-21/10-00"]),
         (["o/10-00", "o/10-00/1"], ["10-00", "10-00/1"]),  # one lies in the other
         (["o/10-00"], ["10-00"]),

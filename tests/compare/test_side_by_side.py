@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from sleap_lab.compare.page import cells, write_page
 from sleap_lab.compare.paired import Change
 from sleap_lab.compare.runs import Line, compare
-from sleap_lab.compare.side_by_side import as_text, brief, cells, write_page
+from sleap_lab.compare.side_by_side import as_text, brief
 
 
 @pytest.fixture
@@ -92,13 +93,14 @@ def test_many_runs_are_a_line_each(sweep):
         "dist_p90",
     ]
     assert len(runs) == 1 + 24
-    assert runs[1].split()[:5] == ["0", "fixed_window", "…model_a]", "3", "0.5300"]
-    assert runs[24].split()[:6] == ["23", "*", "flow", "…model_b]", "20", "0.9000"]
+    assert runs[1].split()[1:6] == ["0", "fixed_window", "…model_a]", "3", "0.5300"]
+    assert runs[24].split()[1:7] == ["23", "=", "flow", "…model_b]", "20", "0.9000"]
     assert [line.count("▲") for line in (runs[1], runs[24])] == [0, 5]
     assert said == [
-        "▲ ▼ better or worse than 0 by more than chance",
+        "▲ ▼ better or worse than job 0 by more than chance",
         "without an interval: idf1",
         "* best by identity/idf1",
+        "= as good by it; the simpler setting decides",
         "the same in all runs: n_missed 0, switches 7, frames_per_second 10",
         "on the page only: hota",
         "idf1: tracker (58 %) and window (27 %) matter by themselves.",
@@ -115,10 +117,13 @@ def test_the_page_has_every_run_and_metric(sweep, tmp_path):
     write_page(sweep, tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text()
     sections = [section.split('"')[0] for section in page.split('<section id="')[1:]]
-    assert sections == ["effects", "runs", "settings", "metrics", "nodes"]
+    assert sections == ["best", "effects", "runs", "settings", "metrics", "meanings", "nodes"]
     runs = page.split('<section id="runs">')[1].split("</section>")[0]
     assert runs.count("<tr") == 1 + 24
-    assert runs.count('class="best"') == runs.count(">best<") == 2
+    assert runs.count('class="best"') == runs.count(">best<") == runs.count(">tied<") == 1
+    best = page.split('<section id="best">')[1].split("</section>")[0]
+    assert "is best by identity/idf1, 0.9000. As good: job 23; the simpler setting" in best
+    assert all(f"{name}=" in best for name in ("tracker", "paths", "window"))
     assert "identity/hota" in runs
     assert runs.count("no interval") == 2  # beside IDF1 and HOTA, and nowhere else
     assert "/data/models/a/long/way/down/model_b" in runs
@@ -149,7 +154,7 @@ def test_runs_that_are_alike_are_told_so(make_run, tmp_path):
     ]
     comparison = compare(folders)
     assert as_text(comparison) == (
-        "run  x\n0    0\n1    1\n2    2\n3    3\n\n"
+        "run    x\njob 0  0\njob 1  1\njob 2  2\njob 3  3\n\n"
         "the same in all runs: pck 0.5000, frames_per_second 10"
     )
     write_page(comparison, tmp_path / "page.html")
@@ -186,7 +191,10 @@ def test_two_settings_that_decide_together_are_said(make_run, tmp_path):
 
 @pytest.mark.parametrize(
     ("n", "says"),
-    [(2, "made with  0  1\nnumpy      1  2"), (4, "not made alike (see the page): numpy")],
+    [
+        (2, "made with  job 0  job 1\nnumpy      1      2"),
+        (4, "not made alike (see the page): numpy"),
+    ],
 )
 def test_versions_that_differ_are_told(make_run, tmp_path, n, says):
     comparison = compare([make_run(str(i)) for i in range(n)])._replace(

@@ -5,7 +5,14 @@ import numpy as np
 import pytest
 
 from sleap_lab.poses.record import Skeleton, make_poses
-from sleap_lab.report.pictures import even_frames, pair_errors, take_pictures, worst_pairs
+from sleap_lab.report import overlay
+from sleap_lab.report.pictures import (
+    _legend,
+    even_frames,
+    pair_errors,
+    take_pictures,
+    worst_pairs,
+)
 
 
 def test_pair_errors_are_means_over_the_nodes_compared(evaluation):
@@ -48,6 +55,17 @@ def test_legend_names_tracks_and_counts_the_others(poses, read_image):
     colors = [color for _, color in pictures[0].legend]
     assert names == ["a", "b", "instance 3"]
     assert len(set(colors)) == 3
+
+
+def test_legend_of_a_part_names_the_animals_in_it():
+    """Two animals 150 px apart, of which the part shows one; the tracks come in their order."""
+    points = np.array([[[170.0, 10], [190, 10]], [[10, 10], [30, 10]], [[12, 14], [32, 14]]])
+    poses = make_poses(
+        Skeleton(("a", "b"), ()), points, tracks=[2, 1, 0], track_names=("x", "y", "z")
+    )
+    window = overlay.Window(0, 0, 96, 96)
+    assert [name for name, _ in _legend(poses, window)] == ["x", "y"]
+    assert [name for name, _ in _legend(poses, None)] == ["x", "y", "z"]
 
 
 def test_the_video_is_named_where_there_are_several(poses, read_image):

@@ -24,8 +24,10 @@ def test_the_page_in_a_browser(browse, tmp_path, width):
     scores = ["0.5", "10", "9", "–"]
     write_sweep_page(
         tmp_path,
-        title="Sweep",
+        title="sweep of x",
+        name="noon",
         status="finished",
+        counts={"jobs": 4},
         command="sleap-lab -m x=1,2",
         columns=columns,
         rows=[[str(job), "–", *["fixed_window"] * 10, scores[job]] for job in range(4)],
