@@ -270,12 +270,17 @@ def text(lines: str) -> None:
     print("\n".join(map(printable, lines.split("\n"))))
 
 
+def width() -> int:
+    """Return the columns that results have room for."""
+    return results.width
+
+
 def table(rows: Iterable[tuple[str, str]]) -> None:
     """Show names and values, one line each."""
     rows = [(printable(name), value) for name, value in rows]
-    width = max((len(name) for name, _ in rows), default=0)
+    longest = max((len(name) for name, _ in rows), default=0)
     for name, value in rows:
-        results.print(Text.assemble((f"{name:<{width}}", "bold"), "  ", printable(value)))
+        results.print(Text.assemble((f"{name:<{longest}}", "bold"), "  ", printable(value)))
 
 
 def grid(header: Sequence[str], rows: Iterable[Sequence[object]], *, whole: bool = False) -> None:

@@ -68,7 +68,7 @@ def run_compare(arguments: list[str]) -> int:
             comparison = compare(folders, [note for part in found for note in part.left_out])
     page = Path(OUTPUTS) / "compare" / f"{datetime.now():%Y-%m-%d-%H-%M-%S-%f}.html"
     write_page(comparison, page)
-    terminal.text(as_text(comparison) + "\n")
+    terminal.text(as_text(comparison, terminal.width()) + "\n")
     terminal.table([("page", terminal.shown(page))])
     return 0
 

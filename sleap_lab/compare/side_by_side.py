@@ -18,17 +18,22 @@ MOST_FACTORS = 4
 MOST_EFFECTS = 12
 MOST_PARTS = 12
 WIDEST = 24
+UNLIMITED = 10_000  # columns of a file
 MARKS = {"better": "\N{NO-BREAK SPACE}▲", "worse": "\N{NO-BREAK SPACE}▼", "": ""}
 MARK_OF = {"best": " *", "tied": " =", "": ""}
 
 
-def as_text(comparison: Comparison) -> str:
+def as_text(comparison: Comparison, width: int = UNLIMITED) -> str:
     """Return the comparison as a terminal shows it.
 
     A few runs are shown with every metric; of many runs, each has a line with the columns that
-    differ.
+    differ, as many as there is room for.
+
+    Args:
+        comparison: What differs.
+        width: Columns of the terminal.
     """
-    parts = _few(comparison) if len(comparison.runs) <= FEW_RUNS else _many(comparison)
+    parts = _few(comparison) if len(comparison.runs) <= FEW_RUNS else _many(comparison, width)
     return "\n\n".join([*parts, "\n".join([*comparison.warnings, *comparison.notes])]).rstrip()
 
 
@@ -78,31 +83,13 @@ def _row(line: Line) -> tuple[str, ...]:
     )
 
 
-def _many(comparison: Comparison) -> Iterator[str]:
-    runs, factors = comparison.runs, comparison.factors[:MOST_FACTORS]
+def _many(comparison: Comparison, width: int) -> Iterator[str]:
     differ, same = columns_apart(comparison)
-    chosen, levels = differ[:MOST_METRICS], [brief(factor.levels) for factor in factors]
-    header = [
-        "run",
-        *(short(factor.name) for factor in factors),
-        *(short(line.name) for line in chosen),
-    ]
-    rows, texts = [], [alike(line.values) for line in chosen]
-    for i, run in enumerate(runs):
-        cells = [
-            values[i] + (MARKS[line.changes[i - 1].verdict] if i else "")
-            for line, values in zip(chosen, texts, strict=True)
-        ]
-        rows.append(
-            [
-                run.name + MARK_OF[standing(comparison, i)],
-                *(level[i] for level in levels),
-                *cells,
-            ]
-        )
-    yield _grid([header, *rows])
+    chosen = _fitting(comparison, differ[:MOST_METRICS], width)
+    yield _of_runs(comparison, chosen)
     has_marks = any(change.verdict for line in chosen for change in line.changes)
-    said = [f"▲ ▼ better or worse than {runs[0].name} by more than chance"] if has_marks else []
+    first = comparison.runs[0].name
+    said = [f"▲ ▼ better or worse than {first} by more than chance"] if has_marks else []
     if unsure := without_interval(chosen):
         said.append(f"without an interval: {', '.join(short(line.name) for line in unsure)}")
     if comparison.best:
@@ -112,7 +99,7 @@ def _many(comparison: Comparison) -> Iterator[str]:
     if same:
         said.append(f"the same in all runs: {', '.join(map(_of_all, same))}")
     if hidden := [factor.name for factor in comparison.factors[MOST_FACTORS:]] + [
-        line.name for line in differ[MOST_METRICS:]
+        line.name for line in differ[len(chosen) :]
     ]:
         said.append(f"on the page only: {', '.join(map(short, hidden))}")
     if comparison.made_with:
@@ -121,20 +108,51 @@ def _many(comparison: Comparison) -> Iterator[str]:
         )
     yield "\n".join([*said, *filter(None, [mattered(comparison)])])
     if comparison.effects and chosen:
-        header = ["effect of", "", "pairs", *(short(line.name) for line in chosen)]
-        rows = [
-            [
-                short(effect.factor.name),
-                step(effect),
-                str(effect.n_pairs),
-                *(marked(effect.changes[line.name]) for line in chosen),
-            ]
-            for effect in comparison.effects[:MOST_EFFECTS]
-        ]
         more = len(comparison.effects) - MOST_EFFECTS
-        yield _grid([header, *rows]) + (
+        yield _of_effects(comparison, chosen) + (
             f"\n{more} smaller effects are on the page" if more > 0 else ""
         )
+
+
+def _fitting(comparison: Comparison, lines: Sequence[Line], width: int) -> Sequence[Line]:
+    """Return the first metrics, as many as a terminal has room for; one at least."""
+    for most in range(len(lines), 1, -1):
+        tables = [_of_runs(comparison, lines[:most]), _of_effects(comparison, lines[:most])]
+        if max(len(row) for table in tables for row in table.splitlines()) <= width:
+            return lines[:most]
+    return lines[:1]
+
+
+def _of_runs(comparison: Comparison, lines: Sequence[Line]) -> str:
+    """Return a table with a line for each run: its settings, and its metrics."""
+    factors = comparison.factors[:MOST_FACTORS]
+    levels = [brief(factor.levels) for factor in factors]
+    header = ["run", *(short(factor.name) for factor in factors)]
+    rows = [[*header, *(short(line.name) for line in lines)]]
+    texts = [alike(line.values) for line in lines]
+    for i, run in enumerate(comparison.runs):
+        cells = [
+            values[i] + (MARKS[line.changes[i - 1].verdict] if i else "")
+            for line, values in zip(lines, texts, strict=True)
+        ]
+        name = run.name + MARK_OF[standing(comparison, i)]
+        rows.append([name, *(level[i] for level in levels), *cells])
+    return _grid(rows)
+
+
+def _of_effects(comparison: Comparison, lines: Sequence[Line]) -> str:
+    """Return a table with a line for each of the largest effects."""
+    header = ["effect of", "", "pairs", *(short(line.name) for line in lines)]
+    rows = [
+        [
+            short(effect.factor.name),
+            step(effect),
+            str(effect.n_pairs),
+            *(marked(effect.changes[line.name]) for line in lines),
+        ]
+        for effect in comparison.effects[:MOST_EFFECTS]
+    ]
+    return _grid([header, *rows])
 
 
 def apart(lines: Sequence[Line]) -> tuple[list[Line], list[Line]]:

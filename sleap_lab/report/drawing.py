@@ -142,10 +142,9 @@ def name_rows(axes: "Axes", names: Sequence[str]) -> None:
     axes.grid(visible=False, axis="y")
 
 
-def legend_above(
-    axes: "Axes", handles: Sequence[Any], labels: Sequence[str], *, ncols: int = 3
-) -> None:
+def legend_above(axes: "Axes", handles: Sequence[Any], labels: Sequence[str]) -> None:
     """Put a legend above the axes, where it covers no data."""
+    ncols = 2 if axes.figure.bbox.width <= NARROW * axes.figure.dpi else 3
     legend = axes.legend(
         handles, labels, loc="lower left", ncols=ncols, bbox_to_anchor=(0, 1), borderaxespad=0.2
     )

@@ -89,9 +89,7 @@ def pck_curves(
     ]
     (mean,) = axes.plot(thresholds, 100 * shares.mean(axis=0), color=INK, linewidth=2.2)
     labels = [f"{cut(nodes[n])} ({100 * shares[n].mean():.1f} %)" for n in order[:highlighted]]
-    legend_above(
-        axes, [mean, *worst], [f"mean of nodes ({100 * shares.mean():.1f} %)", *labels], ncols=2
-    )
+    legend_above(axes, [mean, *worst], [f"mean of nodes ({100 * shares.mean():.1f} %)", *labels])
     axes.set_ylim(0, 102)
     axes.set_xlabel("Error below (px)")
     axes.set_ylabel("Matched nodes (%)")

@@ -38,12 +38,14 @@ def description(
     said = [plain(error)] if error else []
     if best is not None:
         said.append(f"**Best: {plain(str(best))}** (its value: {text(best.value)})")
-        said.append(f"    {' '.join((command or '').split())}")
+        said.append(_code(" ".join((command or "").split())))
     compared = [run_ids[row["job"]] for row in ranked if row["job"] in run_ids][:MOST_COMPARED]
     links = [f"[the page of the sweep]({run_page(experiment_id, run_id, 'results.html')})"]
     if len(compared) > 1:
-        links.insert(0, f"[these jobs side by side]({compare_page(experiment_id, compared)})")
-        links.append("there *Show diff only* hides what is the same")
+        page = compare_page(experiment_id, compared)
+        links.insert(
+            0, f"[these jobs side by side]({page}) (*Show diff only* hides what is the same)"
+        )
     criterion = best.criterion if best else None
     same = ", ".join(f"{name} {value}" for name, value in constant(rows, criterion).items())
     last = [*([f"The same in all jobs: {plain(same)}."] if same else []), _sentence(links)]
@@ -57,6 +59,11 @@ def description(
 def plain(value: str) -> str:
     """Return a text that Markdown shows as it is: nothing in it is markup, or HTML."""
     return re.sub(r"([\\`*_{}\[\]<>|~&#])", r"\\\1", " ".join(value.split()))
+
+
+def _code(command: str) -> str:
+    """Return a command as code, in a line that is wrapped where it holds no quote of Markdown."""
+    return f"    {command}" if "`" in command else f"`{command}`"
 
 
 def _sentence(links: Sequence[str]) -> str:

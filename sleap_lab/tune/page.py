@@ -211,7 +211,7 @@ def _panel(title: str, caption: str, alt: str, figure: "Figure") -> Panel:
 
 def _quality_and_speed(outcome: Outcome, trials: Sequence[Tried]) -> "Figure":
     """Draw each setting's metric against its speed, coloured by tracker, with the Pareto front."""
-    from matplotlib.ticker import LogLocator, NullFormatter
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
     figure, axes = drawing.canvas(drawing.NARROW, 3.8)
     default, best = outcome.default, outcome.best
@@ -242,12 +242,14 @@ def _quality_and_speed(outcome: Outcome, trials: Sequence[Tried]) -> "Figure":
                 *place, marker, color=drawing.INK, markersize=9 if marker == "*" else 6, label=label
             )
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    slowest, fastest = axes.get_xlim()
+    wide = fastest > 10 * slowest  # within a decade, powers leave too few places for ticks
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)) if wide else MaxNLocator(4))
     axes.xaxis.set_major_formatter(lambda speed, _: f"{speed:,g}")
     axes.xaxis.set_minor_formatter(NullFormatter())
     if outcome.metric.better == "lower":
         axes.invert_yaxis()
-    drawing.legend_above(axes, *axes.get_legend_handles_labels(), ncols=3)
+    drawing.legend_above(axes, *axes.get_legend_handles_labels())
     axes.set_xlabel("Frames filtered and tracked per second")
     axes.set_ylabel(outcome.metric.name)
     return figure

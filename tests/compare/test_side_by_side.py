@@ -113,6 +113,17 @@ def test_many_runs_are_a_line_each(sweep):
     assert len(notes) == 1 + 1
 
 
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_tables_fit_a_terminal(sweep, width):
+    said = as_text(sweep, width)
+    of_runs, _, of_effects, _ = said.split("\n\n")
+    columns = of_runs.splitlines()[0].split()[4:]
+    assert 1 <= len(columns) < 6
+    assert columns == of_effects.splitlines()[0].split()[3:]
+    assert len(columns) == 1 or max(map(len, f"{of_runs}\n{of_effects}".splitlines())) <= width
+    assert "on the page only: " in said
+
+
 def test_the_page_has_every_run_and_metric(sweep, tmp_path):
     write_page(sweep, tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text()
