@@ -96,7 +96,8 @@ def test_key_facts_are_there(page, evaluation):
     for fact in (
         "flies · topdown finished started 2025-01-31 12:00:00 on cpu",
         "Read this first Frame 3 could not be read.",
-        f"AP {evaluation.coco['ap']:.3f} average precision, OKS 0.50 to 0.95; oks_stddev 0.05",
+        f"AP {evaluation.coco['ap']:.3f} average precision, OKS 0.50 to 0.95; "
+        "extra and missing count; oks_stddev 0.05",
         f"OKS mAP {evaluation.metrics['voc_metrics']['oks_voc.mAP']:.3f} as sleap-nn",
         "Found 7 of 8 true instances; extra predictions: 1",
         # 3 nodes off by 0 px (one of 6 lost), 6 by 1 px, 6 by 2 px, 3 by 3 px

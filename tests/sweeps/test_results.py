@@ -262,7 +262,7 @@ def test_the_parent_holds_its_children_and_the_best_of_them(
     assert run.data.params.items() >= {"data.path": "/videos/a.mp4"}.items()
     said = run.data.tags["mlflow.note.content"]
     assert said.startswith("**Best: job 1 by eval/oks\\_map**")
-    assert "    sleap-lab data.path=a.mp4 tracker=kalman\n" in said
+    assert "`sleap-lab data.path=a.mp4 tracker=kalman`\n" in said
     best, worse = (said.index(child.info.run_id) for child in in_order(children)[1::-1])
     assert best < worse  # the best job is the first row
     assert f"runs/{parent.run_id}/artifacts/results.html" in said
