@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -270,14 +270,10 @@ def write_sweep_page(
         RunError: A file cannot be written.
     """
     columns, rows, errors = _without_errors(columns, rows)
-    found: list[Importance] = []
-    if best is not None and settings and np.ptp(metrics[best.told_by]) > 0:
-        found = importances(settings, np.array(metrics[best.told_by]))
+    found = _found(best, settings, metrics)
     with house_style():
         figures = _figures(found, settings, metrics, best) if best is not None and found else {}
-        for kind in FILES if figures else ():
-            with replacing(folder / FIGURES / f"{kind}.png") as temporary:
-                temporary.write_bytes(encoded(figures[kind], "png"))
+        _write_figures(folder / FIGURES, figures)
         page = template("sweep.html").render(
             title=title[:1].upper() + title[1:],
             name=name,
@@ -285,24 +281,58 @@ def write_sweep_page(
             failed=counts.get("jobs_failed", 0),
             errors=errors,
             kinds=kinds(rows) or [""] * len(columns),
-            said=_said(best, len(metrics[best.metric])) if best is not None else "",
-            chosen={key: values[best.row] for key, values in settings.items()} if best else {},
+            **_of_best(best, settings, metrics),
             meanings=_meanings(columns),
             command=command,
             columns=[(short_name(name, columns).replace("_", " "), name) for name in columns],
             rows=rows,
             left_out=left_out,
             same=same,
-            best=best,
-            tied=[str(number) for number in best.tied] if best is not None else [],
-            importance=found,
-            verdict=verdict(found),
-            unseen=max(0, len(metrics[best.told_by]) - MOST_LINES) if best is not None else 0,
-            together=any(each.together for each in found),
+            **_explained(found),
             figures={kind: data_uri(figure) for kind, figure in figures.items()},
         )
     with replacing(folder / "results.html") as temporary:
         temporary.write_bytes(page.encode(errors="backslashreplace"))
+
+
+def _found(
+    best: BestShown | None,
+    settings: Mapping[str, Sequence[str | None]],
+    metrics: Mapping[str, Sequence[float]],
+) -> list[Importance]:
+    """Return how much settings matter; nothing where no job is best, or where all are equal."""
+    if best is None or not settings or np.ptp(metrics[best.told_by]) == 0:
+        return []
+    return importances(settings, np.array(metrics[best.told_by]))
+
+
+def _explained(found: Sequence[Importance]) -> dict[str, Any]:
+    """Return what the page says of the settings."""
+    together = any(each.together for each in found)
+    return {"importance": found, "verdict": verdict(found), "together": together}
+
+
+def _write_figures(folder: Path, figures: Mapping[str, "Figure"]) -> None:
+    for kind in FILES if figures else ():
+        with replacing(folder / f"{kind}.png") as temporary:
+            temporary.write_bytes(encoded(figures[kind], "png"))
+
+
+def _of_best(
+    best: BestShown | None,
+    settings: Mapping[str, Sequence[str | None]],
+    metrics: Mapping[str, Sequence[float]],
+) -> dict[str, Any]:
+    """Return what the page says of the best job; arguments as for `write_sweep_page`."""
+    if best is None:
+        return {"best": None, "said": "", "chosen": {}, "tied": [], "unseen": 0}
+    return {
+        "best": best,
+        "said": _said(best, len(metrics[best.metric])),
+        "chosen": {key: values[best.row] for key, values in settings.items()},
+        "tied": [str(number) for number in best.tied],
+        "unseen": max(0, len(metrics[best.told_by]) - MOST_LINES),
+    }
 
 
 def _without_errors(
