@@ -27,22 +27,13 @@ from sleap_lab.report.drawing import (
 from sleap_lab.report.page import template
 from sleap_lab.report.written import kinds
 from sleap_lab.runs.titles import short_name
-from sleap_lab.settings.metrics import METRICS
 from sleap_lab.sweeps.importance import Importance, as_numbers, importances, verdict
+from sleap_lab.sweeps.meanings import meanings
 from sleap_lab.sweeps.table import Best, Job, is_minimized
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-COUNTS = {
-    "counts/instances": "Poses found.",
-    "counts/frames_without_instances": "Frames in which nothing was found.",
-    "counts/tracks": "Tracks.",
-    "counts/fragments": "Unbroken stretches of tracks; more than tracks where some were lost.",
-    "seconds": "Time of the job; short where another job had done a part of its work.",
-}
-"""What the columns are that are no metrics."""
 
 FIGURES = "figures"
 FILES = ("parallel_coordinates", "importance")
@@ -282,7 +273,7 @@ def write_sweep_page(
             errors=errors,
             kinds=kinds(rows) or [""] * len(columns),
             **_of_best(best, settings, metrics),
-            meanings=_meanings(columns),
+            meanings=meanings(columns),
             command=command,
             columns=[(short_name(name, columns).replace("_", " "), name) for name in columns],
             rows=rows,
@@ -364,12 +355,6 @@ def _said(best: BestShown, jobs: int) -> str:
         else f"{several} jobs have the {kind} {value}."
     )
     return f"{equal} Of these, job {best.number} is called best: {best.decided_by} decides."
-
-
-def _meanings(names: Sequence[str]) -> dict[str, str]:
-    """Return what the metrics among the columns are, by short name."""
-    helps = {metric.name: metric.help for metric in METRICS} | COUNTS
-    return {short_name(name, names): helps[name] for name in names if name in helps}
 
 
 def _figures(
