@@ -123,11 +123,11 @@ function fillLabels() {
 function legend() {
   const left = now.video.leftOut;
   return [
-    now.video.rows[0].track >= 0
+    now.video.rows.some(row => row.track >= 0)
       ? "Rows: where each track is; the height is its lowest confidence, red lines are moments."
       : "Row: the share of the expected animals that is found.",
     data.evaluated ? "Diamonds: identity switches, from the ground truth." : "",
-    left ? `${left} shorter tracks have no row.` : "",
+    left ? `${left} more tracks have no row; the first is the share of the animals that is found.` : "",
     now.video.positions.length < now.video.frames.length ? "Pale: not in this page." : "",
   ].filter(Boolean).join(" ");
 }

@@ -70,7 +70,7 @@ def rows_of(poses: Poses, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def pack_timeline(order: Order, video: int, expected: int) -> dict[str, Any]:
-    """Return a row per track of a video, or one for all animals where none has a track.
+    """Return a row per track of a video, and one for all animals where not every track has one.
 
     Args:
         order: The poses.
@@ -92,12 +92,14 @@ def pack_timeline(order: Order, video: int, expected: int) -> dict[str, Any]:
     chosen = tracks[tracked][np.argsort(-counts[tracked], kind="stable")]
     confidence = _confidence(order.poses.point_scores[rows])
     packed_rows = []
-    for track in np.sort(chosen[:MOST_ROWS]).tolist() or [-1]:
-        own = rows[order.poses.tracks[rows] == track]
+    shown = np.sort(chosen[:MOST_ROWS]).tolist()
+    for track in shown if 0 < len(chosen) == len(shown) else [-1, *shown]:
+        of_track = (order.poses.tracks[rows] == track) | (track < 0)
+        own = rows[of_track]
         at = column[order.place[own] - start]
         found = np.bincount(at, minlength=columns) / (frames * (expected if track < 0 else 1))
         sure = np.ones(columns)
-        np.minimum.at(sure, at, confidence[order.poses.tracks[rows] == track])
+        np.minimum.at(sure, at, confidence[of_track])
         packed_rows.append(
             {
                 "track": track,

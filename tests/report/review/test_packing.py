@@ -89,6 +89,7 @@ def test_many_tracks_show_the_longest_and_long_videos_have_fewer_columns():
     )
     found = pack_timeline(in_order(poses), 0, 1)
     assert found["columns"] == 2000
-    assert len(found["rows"]) == MOST_ROWS
+    assert found["rows"][0]["track"] == -1  # all animals
+    assert len(found["rows"]) == 1 + MOST_ROWS
     assert found["left_out"] == 1000 - MOST_ROWS
     assert found["rows"][-1]["track"] == 999  # 1002 frames
