@@ -31,7 +31,7 @@ from sleap_lab.settings.config import EvaluatorConfig, TrackerConfig
 from sleap_lab.tracking import track
 
 PAGE = REPOSITORY / "docs" / "identity.md"
-# Noise of 2 % of the body moves poses along an axis below an OKS of 0.5 at the default of 0.025;
+# Noise of 2% of the body moves poses along an axis below an OKS of 0.5 at the default of 0.025;
 # where animals are placed is not what is asked here.
 EVALUATION = EvaluatorConfig(
     evaluate=True, identity=True, oks_stddev=0.1, user_labels_only=False, match_method="oks"

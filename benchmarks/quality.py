@@ -229,7 +229,7 @@ FAULTS: dict[str, tuple[str, Fault]] = {
     "jump": ("an animal one body length away", _jump),
     "flip": ("all left and right nodes exchanged", _flip),
     "stretched": ("a bone four times as long", _stretch),
-    "double": ("a second pose on an animal, noise of 3 % of its length", _double),
+    "double": ("a second pose on an animal, noise of 3% of its length", _double),
     "mixed": ("half the nodes of another animal", _mix),
     "gap": ("three frames without the animal", _hide),
     "drop": ("the confidence of a node 0.1 instead of 0.9", _drop),

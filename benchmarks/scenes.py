@@ -1,8 +1,8 @@
 """Hard scenes for trackers: true poses, and what a detector that errs would find of them.
 
-Per animal and frame: every node is off by 2 % of the body length (normal), 5 % of the nodes are
-missing, in contact 25 %; 3 % of the animals are missing; 2 % are found twice, the second time with
-a lower score; in 2 % of the frames something is found where no animal is. Animals are in contact
+Per animal and frame: every node is off by 2% of the body length (normal), 5% of the nodes are
+missing, in contact 25%; 3% of the animals are missing; 2% are found twice, the second time with
+a lower score; in 2% of the frames something is found where no animal is. Animals are in contact
 while they are nearer to each other than 0.7 body lengths; one of them is hidden then, the same
 until they part or for at most 12 frames. Detections come in random order.
 """

@@ -120,7 +120,7 @@ def draw(rows: list[tuple[float, float, int]]) -> None:
     axes.fill_between([0, 1], [-0.07, 0.93], [0.07, 1.07], color="0.92", label="within 0.07")
     axes.plot([0, 1], [0, 1], color="0.6", linewidth=1)
     error = 1.96 * np.sqrt(right * (1 - right) / count)
-    axes.errorbar(given, right, error, fmt="o", color="tab:blue", label="links, 95 % interval")
+    axes.errorbar(given, right, error, fmt="o", color="tab:blue", label="links, 95% interval")
     axes.set(xlim=(0.4, 1.02), ylim=(0.4, 1.02), xlabel="probability given", ylabel="share right")
     axes.legend(loc="upper left", frameon=False)
     figure.savefig(PICTURE, dpi=120, metadata={"Software": None})

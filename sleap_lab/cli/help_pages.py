@@ -106,7 +106,7 @@ Writes into the run folder (for a .slp file into outputs/review):
 
   --budget SHARE            list moments in this share of the frames (0.5% or 0.005), and say how
                             many identity switches at most remain once they are corrected, with
-                            95 % confidence
+                            95% confidence
   --proofread FILE          a .slp file whose tracks you have proofread: that number then rests on
                             the switches in its frames, which are not listed
   --frames 0-2999,…         the frames of FILE that were proofread (default: all)
@@ -132,7 +132,7 @@ sleap-lab calibrate RUN: learn from a run with ground truth how far predicted no
 
 RUN is a run folder, or the id of a run in MLflow, with evaluator=oks or identity. Writes
 calibration.json into the run folder. With evaluator.calibration=FILE, later runs give every
-predicted node a radius that contains the true point with 90 % probability, in CSV and analysis
+predicted node a radius that contains the true point with 90% probability, in CSV and analysis
 HDF5 files, in the overlay video, and in the report.
 
   logger.tracking_uri=URI   the MLflow store of the id (default: that of outputs/)

@@ -1,7 +1,7 @@
 """Which of many differences are called better or worse.
 
 Of many intervals one in twenty leaves out 0 by chance, so that a table of equal runs would rarely
-be without a mark. Here the share of false marks among the marks of a table is held to 5 % (false
+be without a mark. Here the share of false marks among the marks of a table is held to 5% (false
 discovery rate: Benjamini & Hochberg 1995, J. R. Stat. Soc. B 57:289). Where no run differs in
 anything every mark is false, and then one comparison in twenty has any.
 """
@@ -36,7 +36,7 @@ def judgeable(changes: Iterable[tuple[str, Change]]) -> list[float]:
 def bars(tables: Sequence[Sequence[tuple[str, Change]]]) -> list[float]:
     """Return, for each table, the largest probability of chance that is still marked.
 
-    Tables share the 5 % evenly, so that it holds for all of them together, and many differences in
+    Tables share the 5% evenly, so that it holds for all of them together, and many differences in
     one do not hide what another shows.
 
     Args:

@@ -1,4 +1,4 @@
-"""95 % intervals of metrics and of their differences: the one method of report, compare and tune.
+"""95% intervals of metrics and of their differences: the one method of report, compare and tune.
 
 Each metric is taken as the sum of what each frame adds to it (`influence`), the sum's standard
 error comes from videos or from the frames of one (`spread`), and limits are so many errors away as

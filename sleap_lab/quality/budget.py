@@ -19,7 +19,7 @@ AT_ONCE = 2.0
 BESIDE = 0.1
 """Chance that a switch lies beyond a look whose last frame has its sign.
 
-In scenes with a known truth 16 % of switches are a frame or more beside their sign, half of them on
+In scenes with a known truth 16% of switches are a frame or more beside their sign, half of them on
 the one side.
 """
 
@@ -104,7 +104,7 @@ def promise(
 
 
 def most_left(expected: float, found: int = 0, before: float = 0.0) -> int:
-    """Return the number of switches that at most remain, with 95 % confidence.
+    """Return the number of switches that at most remain, with 95% confidence.
 
     Args:
         expected: Number of switches that the second tracker lets expect.

@@ -39,7 +39,7 @@ MAX_COLUMNS = 1500  # of a timeline
 
 
 def node_errors(nodes: Sequence[str], distances: np.ndarray) -> "Figure":
-    """Draw the error distribution of each node: 5-95 % range, quartile box and median.
+    """Draw the error distribution of each node: 5-95% range, quartile box and median.
 
     Args:
         nodes: Names.
@@ -88,8 +88,8 @@ def pck_curves(
         for i, n in enumerate(order[:highlighted])
     ]
     (mean,) = axes.plot(thresholds, 100 * shares.mean(axis=0), color=INK, linewidth=2.2)
-    labels = [f"{cut(nodes[n])} ({100 * shares[n].mean():.1f} %)" for n in order[:highlighted]]
-    legend_above(axes, [mean, *worst], [f"mean of nodes ({100 * shares.mean():.1f} %)", *labels])
+    labels = [f"{cut(nodes[n])} ({100 * shares[n].mean():.1f}%)" for n in order[:highlighted]]
+    legend_above(axes, [mean, *worst], [f"mean of nodes ({100 * shares.mean():.1f}%)", *labels])
     axes.set_ylim(0, 102)
     axes.set_xlabel("Error below (px)")
     axes.set_ylabel("Matched nodes (%)")
@@ -226,7 +226,7 @@ def calibration(
         color=CONTRAST,
         linewidth=1.3,
         markersize=4,
-        label="90 % below",
+        label="90% below",
     )
     axes.plot(
         x,

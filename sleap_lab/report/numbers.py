@@ -134,7 +134,7 @@ def _accuracy_cards(evaluation: Evaluation) -> Iterator[Card]:
     def hint(metric: str, *others: str, unit: str = "") -> str:
         low, high = limits.get(metric, (None, None))
         digits = 2 if unit else 3
-        interval = [] if low is None else [f"95 %: {low:.{digits}f} to {high:.{digits}f}{unit}"]
+        interval = [] if low is None else [f"95%: {low:.{digits}f} to {high:.{digits}f}{unit}"]
         return "; ".join([*interval, *others])
 
     yield from _similarity_cards(evaluation, hint)
@@ -151,7 +151,7 @@ def _accuracy_cards(evaluation: Evaluation) -> Iterator[Card]:
     )
     distances = metrics["distance_metrics"]
     yield _distance_card("Mean error", distances["avg"], hint("eval/dist_avg", unit=" px"))
-    yield _distance_card("Median error", distances["p50"], f"90 % below {px(distances['p90'])}")
+    yield _distance_card("Median error", distances["p50"], f"90% below {px(distances['p90'])}")
     yield from _node_cards(evaluation, hint)
 
 
@@ -206,7 +206,7 @@ def _node_cards(evaluation: Evaluation, hint: Hint) -> Iterator[Card]:
         yield Card(
             "PCK by size",
             share(sized),
-            hint=hint("coco/pck_size_10", "of all labelled nodes, within 10 % of the body size"),
+            hint=hint("coco/pck_size_10", "of all labelled nodes, within 10% of the body size"),
         )
 
 
@@ -309,7 +309,7 @@ def _all_metrics(evaluation: Evaluation) -> Table:
         shown, meaning = _described(name, value)
         interval, metric = _interval(limits.get(name)), _METRIC[name]
         rows.append((name, shown, interval, metric.unit, metric.better, meaning))
-    header = ("Metric", "Value", "95 % interval", "Unit", "Better", "Meaning")
+    header = ("Metric", "Value", "95% interval", "Unit", "Better", "Meaning")
     return Table("All metrics", header, rows)
 
 
@@ -335,7 +335,7 @@ def _interval(limits: tuple[float, float] | None) -> str:
 
 
 def _breakdown_table(title: str, first: str, rows: list[tuple[str | None, Row]]) -> Table:
-    header = (first, "Matched", "Missed", "Compared", "Mean", "Median", "90 % below", "mPCK")
+    header = (first, "Matched", "Missed", "Compared", "Mean", "Median", "90% below", "mPCK")
     return Table(
         title,
         header,

@@ -87,7 +87,7 @@ def accuracy_panels(poses: Poses, evaluation: Evaluation) -> Iterator[Panel]:
     if not np.isfinite(errors).any():
         return
     distances = evaluation.metrics["distance_metrics"]
-    spread = f"mean {px(distances['avg'])}, 90 % below {px(distances['p90'])}"
+    spread = f"mean {px(distances['avg'])}, 90% below {px(distances['p90'])}"
     if "pck_metrics" in evaluation.metrics:
         yield from _node_panels(poses.skeleton.nodes, evaluation)
     else:

@@ -11,7 +11,7 @@ LARGE = 10  # numbers from here on need fewer decimals
 LONG = 40
 """Letters above which a cell is broken into lines."""
 
-_FIGURE = r"[-+]?\d[\d,.]*(e[-+]?\d+)?( px| %)?"
+_FIGURE = r"[-+]?\d[\d,.]*(e[-+]?\d+)?( px|%)?"
 _FIGURES = re.compile(rf"({_FIGURE}( to {_FIGURE})?|–|n/a|)")
 
 

@@ -103,11 +103,11 @@ def calibration_notes(run: Run, calibration: Calibration, nodes: tuple[str, ...]
         side = "of this run" if calibration.models else "of the run that it was made from"
         notes.append(
             f"evaluator.calibration: the models {side} are not known (model=none); for others "
-            "than its own, its radii may hold fewer true points than 90 %"
+            "than its own, its radii may hold fewer true points than 90%"
         )
     elif here != set(calibration.models):
         notes.append(
             "evaluator.calibration was made with other models; for these, its radii may hold fewer "
-            "true points than 90 %"
+            "true points than 90%"
         )
     return notes

@@ -499,7 +499,7 @@ class EvaluatorConfig:
     calibration: str | None = key(
         None,
         "File of sleap-lab calibrate. Every predicted node gets a radius that holds the true point "
-        "with 90 % probability.",
+        "with 90% probability.",
         path=True,
     )
 

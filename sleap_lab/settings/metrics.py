@@ -230,14 +230,14 @@ METRICS = (
         "coco",
         "pck_size_05",
         "higher",
-        "Share of all labelled nodes predicted within 5 % of the body size.",
+        "Share of all labelled nodes predicted within 5% of the body size.",
     ),
     Metric(
         "coco/pck_size_10",
         "coco",
         "pck_size_10",
         "higher",
-        "Share of all labelled nodes predicted within 10 % of the body size.",
+        "Share of all labelled nodes predicted within 10% of the body size.",
     ),
     Metric(
         "identity/hota",
@@ -431,7 +431,7 @@ METRICS = (
         "quality",
         "bad_frames_low",
         "",
-        "Lower limit of its 95 % interval.",
+        "Lower limit of its 95% interval.",
         "share",
     ),
     Metric(
@@ -439,7 +439,7 @@ METRICS = (
         "quality",
         "bad_frames_high",
         "",
-        "Upper limit of its 95 % interval.",
+        "Upper limit of its 95% interval.",
         "share",
     ),
     Metric(
@@ -455,7 +455,7 @@ METRICS = (
         "quality",
         "error_low",
         "",
-        "Lower limit of its 95 % interval.",
+        "Lower limit of its 95% interval.",
         "px",
     ),
     Metric(
@@ -463,7 +463,7 @@ METRICS = (
         "quality",
         "error_high",
         "",
-        "Upper limit of its 95 % interval.",
+        "Upper limit of its 95% interval.",
         "px",
     ),
 )

@@ -157,7 +157,7 @@ def verdict(found: Sequence[Importance]) -> str:
     said = []
     alone = [each for each in found if np.nan_to_num(each.share) >= SMALLEST]
     if alone:
-        named = [f"{each.setting} ({100 * each.share:.0f} %)" for each in alone]
+        named = [f"{each.setting} ({100 * each.share:.0f}%)" for each in alone]
         said.append(
             f"{named[0]} matters by itself."
             if len(named) == 1
@@ -170,7 +170,7 @@ def verdict(found: Sequence[Importance]) -> str:
     }
     for (first, second), share in sorted(pairs.items(), key=lambda pair: -pair[1])[:MOST_PAIRS]:
         more = " more" if alone else ""
-        said.append(f"{first} matters together with {second} ({100 * share:.0f} %{more}).")
+        said.append(f"{first} matters together with {second} ({100 * share:.0f}%{more}).")
     if not said:
         said.append("No setting explains what differs by itself, and no two together.")
     return " ".join(said)

@@ -31,7 +31,7 @@ Many metrics rise where animals are dropped.
 """
 LOST_AP = 0.005  # average precision that a recommended setting may lose
 ONE_SIDED = 0.75  # net share of all animals that one setting finds and the other misses
-CLEAR = 0.02  # chance of a difference as large, below which a loss is one; three share 5 %
+CLEAR = 0.02  # chance of a difference as large, below which a loss is one; three share 5%
 
 
 @dataclass(frozen=True, eq=False)

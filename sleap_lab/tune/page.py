@@ -110,7 +110,7 @@ def _held_out_table(outcome: Outcome) -> Table:
         for setting in (default, best)
     ]
     rows.append(("frames/s, filtered and tracked", *speeds, ""))
-    header = ("Metric", "Default setting", "Best found", "Difference [95 % interval]")
+    header = ("Metric", "Default setting", "Best found", "Difference [95% interval]")
     known = len(header) if best is not None else 2  # columns that hold anything
     return Table("", header[:known], [row[:known] for row in rows])
 

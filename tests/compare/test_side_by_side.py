@@ -103,7 +103,7 @@ def test_many_runs_are_a_line_each(sweep):
         "= as good by it; the simpler setting decides",
         "the same in all runs: n_missed 0, switches 7, frames_per_second 10",
         "on the page only: hota",
-        "idf1: tracker (58 %) and window (27 %) matter by themselves.",
+        "idf1: tracker (58%) and window (27%) matter by themselves.",
     ]
     assert [line.split()[:6] for line in effects[:3]] == [
         ["effect", "of", "pairs", "idf1", "ap", "oks_map"],
@@ -194,7 +194,7 @@ def test_two_settings_that_decide_together_are_said(make_run, tmp_path):
         for x, y in product((0, 1), (0, 1))
     ]
     comparison = compare(folders)
-    said = "idf1: x matters together with y (100 %)."
+    said = "idf1: x matters together with y (100%)."
     assert said in as_text(comparison)
     write_page(comparison, tmp_path / "page.html")
     assert said in (tmp_path / "page.html").read_text()

@@ -112,7 +112,7 @@ def test_nothing_found_has_parts_of_nothing():
 def test_percentiles_at_the_end_of_the_distances_are_unknown():
     found = parts(simulated(n=60))
     assert not np.isnan(found.influence["eval/dist_p50"]).any()
-    # 99 % ± an interval of several per cent is more than all.
+    # 99% ± an interval of several per cent is more than all.
     assert np.isnan(found.influence["eval/dist_p99"]).all()
 
 

@@ -90,7 +90,7 @@ def test_a_finding_at_the_end_of_a_video_is_looked_at_itself(planted):
 
 
 def test_where_more_switches_are_expected_comes_first(planted):
-    """Three doubts of 30 % are worth more than one of 80 %, and one of 80 % than a wrong pose."""
+    """Three doubts of 30% are worth more than one of 80%, and one of 80% than a wrong pose."""
     doubts = [("doubt", 50, 0, -1), *(("doubt", 100 + 3 * i, i, -1) for i in range(3))]
     poses = [("mixed", 200, 0, -1), ("flip", 200, 1, -1), ("jump", 200, 2, -1)]
     quality = planted([*doubts, *poses])

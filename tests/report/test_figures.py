@@ -74,9 +74,9 @@ def test_pck_names_the_worst_nodes():
     ).axes[0]
     # means over the two thresholds: 0.95, 0.2, 0.6; over all: (0.95 + 0.2 + 0.6) / 3
     assert [text.get_text() for text in axes.get_legend().get_texts()] == [
-        "mean of nodes (58.3 %)",
-        "_bad (20.0 %)",
-        "middling (60.0 %)",
+        "mean of nodes (58.3%)",
+        "_bad (20.0%)",
+        "middling (60.0%)",
     ]
 
 

@@ -126,8 +126,8 @@ def test_cards_have_intervals_where_there_are_enough_frames(poses, evaluation):
     found = Intervals(limits, 0.95, 300, 5, "95% intervals from how much 5 videos differ")
     with_limits = replace(evaluation, intervals=found)
     cards = {card.label: card for card in numbers.cards({}, poses, with_limits)}
-    assert cards["AP"].hint.startswith("95 %: 0.100 to 0.300; ")
-    assert cards["Mean error"].hint == "95 %: 1.50 to 2.50 px"
+    assert cards["AP"].hint.startswith("95%: 0.100 to 0.300; ")
+    assert cards["Mean error"].hint == "95%: 1.50 to 2.50 px"
     assert numbers.interval_note(with_limits) == "95% intervals from how much 5 videos differ."
 
 

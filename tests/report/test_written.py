@@ -48,6 +48,6 @@ def test_numbers_of_one_kind_have_the_same_decimals():
 def test_words_stand_at_the_left_and_figures_at_the_right():
     rows = [
         ("a", "1,140", "0.35 px", "0.1 to 0.3", "-2.5e-07", "track_1", "–", "x" * 41),
-        ("b", "n/a", "", "–", "12 %", "2", "3", ""),
+        ("b", "n/a", "", "–", "12%", "2", "3", ""),
     ]
     assert written.kinds(rows) == ["words", "", "", "", "", "words", "", "words long"]

@@ -168,5 +168,5 @@ def test_what_nobody_noticed_is_listed(tmp_path):
         "tiny.py:5 count: 2 → 1",
         "8 of 9 changes were noticed (88.9%); 1 that nobody can notice were not made",
     ], done.stderr
-    assert done.returncode == 1  # less than 92 %
+    assert done.returncode == 1  # less than 92%
     assert (tmp_path / "sleap_lab" / "tiny.py").read_text() == TINY

@@ -74,7 +74,7 @@ def test_two_settings_that_decide_everything_together_are_said():
         (0, {"b": 1.0}),
         (0, {"a": 1.0}),
     ]
-    assert verdict(found) == "a matters together with b (100 %)."
+    assert verdict(found) == "a matters together with b (100%)."
 
 
 def test_a_third_setting_without_effect_changes_nothing():
@@ -82,7 +82,7 @@ def test_a_third_setting_without_effect_changes_nothing():
     found = importances(settings, np.array([0.0, 1, 1, 0] * 3))
     assert [each.setting for each in found] == ["a", "b", "c"]
     assert found[2].largest == 0
-    assert verdict(found) == "a matters together with b (100 %)."
+    assert verdict(found) == "a matters together with b (100%)."
 
 
 def test_effects_that_add_up_are_none_together():

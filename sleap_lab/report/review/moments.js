@@ -1,6 +1,6 @@
 // The table of moments, and the words about the one that is looked at.
 const number = value => value.toLocaleString("en");
-const percent = share => share >= 0.995 ? "> 99 %" : Math.round(100 * share) + " %";
+const percent = share => share >= 0.995 ? "> 99%" : Math.round(100 * share) + "%";
 
 // Text is set as text: names are of the user, and never HTML.
 function element(name, text, attributes = {}) {

@@ -38,7 +38,7 @@ def go(page, key, expected):
 def test_keys_lead_from_moment_to_moment_and_from_frame_to_frame(play, make_recording):
     page = play(make_recording())
     go(page, "n", 30)
-    assert "1 of 3 · frames 28 to 32 · 50 %" in page.inner_text("#now")
+    assert "1 of 3 · frames 28 to 32 · 50%" in page.inner_text("#now")
     go(page, "n", 10)
     assert page.get_attribute("#moments tr:nth-child(2)", "aria-current") == "true"
     go(page, "p", 30)
