@@ -150,6 +150,8 @@ def show_suggested(found: Suggested) -> None:
             *((name, terminal.shown(path)) for name, path in found.files),
         ]
     )
+    for note in found.notes:
+        terminal.text(note)
 
 
 def calibrate_run(word: str, *, tracking_uri: str | None, outputs_root: Path) -> Calibrated:

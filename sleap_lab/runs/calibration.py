@@ -1,5 +1,6 @@
 """Radii around predicted nodes: made from a run with ground truth, and given to other runs."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -56,8 +57,11 @@ def calibrate(subject: Subject, folder: Path) -> Calibrated:
         raise ConfigError(
             f"calibrate: no poses of {subject.title} were compared with ground truth; "
             "give a run with evaluator=oks (or identity) and evaluator.ground_truth_path"
+            + "".join(f" ({note})" for note in subject.notes)
         )
-    config = subject.evaluator
+    # A prediction that counted as truth was never measured: it may be the run's own.
+    by_people = bool(subject.truth.user.any())
+    config = replace(subject.evaluator, user_labels_only=by_people)
     videos = {video: video for video in np.unique(subject.poses.frames[:, 0]).tolist()}
     evaluation = evaluate(subject.truth, subject.poses, config, videos=videos, details=False)
     poses = subject.poses

@@ -66,7 +66,7 @@ def proofread(order: Order, truth: Poses, config: EvaluatorConfig = HOW) -> Proo
         RunError: The result has none of these frames.
     """
     number = {place: i for i, place in enumerate(map(tuple, order.places.tolist()))}
-    stretch = _stretches(order, set(map(tuple, truth.frames.tolist())))
+    stretch = _stretches(order, _known_frames(truth, config))
     rows = zip(truth.video.tolist(), truth.frame.tolist(), strict=True)
     place = np.array([number.get(row, -1) for row in rows], dtype=int)
     of = np.where(place >= 0, stretch[place], -1)
@@ -85,6 +85,13 @@ def proofread(order: Order, truth: Poses, config: EvaluatorConfig = HOW) -> Proo
         return None
     places = [number[switch.pose_video, switch.frame] for switch in evaluation.switches]
     return Proofread(stretch >= 0, np.array(places, dtype=int))
+
+
+def _known_frames(truth: Poses, config: EvaluatorConfig) -> set[tuple[int, int]]:
+    """Return the (video, frame) in which all instances of the truth count."""
+    rest = truth[~truth.user & config.user_labels_only]
+    half = set(zip(rest.video.tolist(), rest.frame.tolist(), strict=True))
+    return set(map(tuple, truth.frames.tolist())) - half
 
 
 def _stretches(order: Order, known: set[tuple[int, int]]) -> np.ndarray:

@@ -40,7 +40,7 @@ class Review(NamedTuple):
         promise: What remains after a budget of moments, in words; empty without a budget.
         labelled: What few labels say of the whole recording, in words, or how to learn it; empty
             where they say nothing, or all frames are labelled.
-        notes: What was not looked for.
+        notes: What was left out, and what was not looked for.
     """
 
     videos: list[str]
@@ -96,7 +96,7 @@ def review(
         rates={i: rate for i in used if i not in problems and (rate := _rate(subject, i))},
         problems=problems,
         sizes={i: shape[1:3] for i in problems if (shape := source.videos[i].shape)},
-        truth=subject.truth,
+        truth=_counted(subject),
         switches=subject.switches,
         notes=[
             *([] if len(quality.order.poses) else [NO_POSES]),
@@ -108,7 +108,14 @@ def review(
     write_review(folder / REVIEW, recording)
     labelled = quality.labelled or _unlabelled(subject, folder, quality)
     files.append(("page", folder / REVIEW))
-    return Review(subject.names, moments, files, promised, labelled, quality.notes)
+    notes = (*subject.notes, *quality.notes)
+    return Review(subject.names, moments, files, promised, labelled, notes)
+
+
+def _counted(subject: Subject) -> Poses | None:
+    """Return the instances that counted as ground truth."""
+    truth, how = subject.truth, subject.evaluator
+    return truth[truth.user] if truth is not None and how and how.user_labels_only else truth
 
 
 def _unlabelled(subject: Subject, folder: Path, quality: Quality) -> str:

@@ -32,7 +32,8 @@ class Subject:
         source: Their videos and frames.
         poses: The poses.
         animals: Number of animals in each frame, where the settings say it.
-        truth: Ground truth that the run was evaluated with, by the videos of the poses.
+        truth: Labels that the run was evaluated with, by the videos of the poses; `evaluator` says
+            which of their instances count.
         switches: Identity switches of the evaluation; None where identities were not evaluated.
         evaluator: How the run was compared with it.
         models: SHA-256 of the files of the models; empty where they are not known.
@@ -137,10 +138,8 @@ def _truth(config: Mapping[str, Any], videos: Mapping[int | None, int | None]) -
         videos: Index in the ground truth -> index in the poses; None where there is none.
     """
     path = config["evaluator"].get("ground_truth_path") or config["data"]["path"]
-    poses = to_poses(read_labels(path))
-    poses = poses[poses.user] if poses.user.any() else poses
     ours = {video: own for video, own in videos.items() if video is not None and own is not None}
-    return of_our_videos(poses, ours)
+    return of_our_videos(to_poses(read_labels(path)), ours)
 
 
 def of_our_videos(poses: Poses, videos: Mapping[int, int]) -> Poses:

@@ -22,11 +22,13 @@ class Suggested(NamedTuple):
         videos: Names of the videos.
         frames: The frames, the most valuable first.
         files: What each file holds, and its path.
+        notes: What was left out.
     """
 
     videos: list[str]
     frames: list[Suggestion]
     files: list[tuple[str, Path]]
+    notes: tuple[str, ...] = ()
 
 
 def suggest_frames(subject: Subject, folder: Path, identify: Identify, count: int) -> Suggested:
@@ -68,4 +70,4 @@ def suggest_frames(subject: Subject, folder: Path, identify: Identify, count: in
         places = ((chosen.video, chosen.frame) for chosen in frames)
         save_labels(with_suggestions(subject.source.project, places), folder / LABELS)
         files.append(("for the SLEAP GUI", folder / LABELS))
-    return Suggested(subject.names, frames, files)
+    return Suggested(subject.names, frames, files, subject.notes)

@@ -52,3 +52,23 @@ def test_a_run_that_found_nothing_has_too_few_points(tmp_path, make_labels, vide
     subject = replace(of_labels(tmp_path / "poses.slp"), truth=truth, evaluator=EvaluatorConfig())
     with pytest.raises(ConfigError, match="0 compared points of 1 frames are too few"):
         calibrate(subject, tmp_path)
+
+
+def test_predictions_that_counted_as_truth_say_nothing(tmp_path, make_labels, video_path):
+    other = [[30.0, 10.0], [40.0, 10.0], [30.0, 20.0]]
+    triangle = [[10.0, 10.0], [20.0, 10.0], [10.0, 20.0]]
+    truth = make_labels([video_path], user=[(0, 0, triangle)], predicted=[(0, 0, other)])
+    labels = make_labels([video_path], predicted=[(0, 0, triangle), (0, 0, other)])
+    labels.save(str(tmp_path / "poses.slp"), verbose=False)
+    how = EvaluatorConfig(user_labels_only=False)
+    of_run = replace(of_labels(tmp_path / "poses.slp"), truth=to_poses(truth), evaluator=how)
+    with pytest.raises(ConfigError, match="3 compared points of 1 frames are too few"):
+        calibrate(of_run, tmp_path)
+
+
+def test_truth_that_is_gone_is_named(tmp_path, make_labels, video_path):
+    labels = make_labels([video_path], predicted=[(0, 0, [[10.0, 10.0], [20.0, 10.0], [9.0, 9.0]])])
+    labels.save(str(tmp_path / "poses.slp"), verbose=False)
+    gone = replace(of_labels(tmp_path / "poses.slp"), notes=("truth.slp: no such labels file",))
+    with pytest.raises(ConfigError, match=r"were compared.*\(truth.slp: no such labels file\)"):
+        calibrate(gone, tmp_path)

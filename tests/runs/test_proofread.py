@@ -8,7 +8,7 @@ import pytest
 from sleap_lab.errors import ConfigError
 from sleap_lab.poses.record import Skeleton, make_poses
 from sleap_lab.quality.neighbours import in_order
-from sleap_lab.runs.proofread import proofread, read_proofread
+from sleap_lab.runs.proofread import HOW, proofread, read_proofread
 from sleap_lab.runs.subject import of_labels
 
 TRIANGLE = np.array([[0.0, 0], [20, 0], [0, 20]])
@@ -70,6 +70,14 @@ def test_positions_are_those_of_all_videos():
     found = proofread(order, tracked(100, range(0, 30), video=1))
     assert found.switches.tolist() == [70, 70]
     assert np.flatnonzero(found.checked).tolist() == list(range(60, 90))
+
+
+def test_frames_in_which_one_animal_was_corrected_are_not_proofread():
+    truth = tracked(100)
+    truth = replace(truth, user=(truth.frame < 20) | (truth.tracks == 0))
+    of_people = replace(HOW, user_labels_only=True)
+    assert proofread(in_order(tracked(30)), truth, of_people).checked.sum() == 20
+    assert proofread(in_order(tracked(30)), truth, HOW).checked.all()
 
 
 def test_truth_without_tracks_or_of_other_frames_tells_nothing():

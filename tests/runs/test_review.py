@@ -1,12 +1,16 @@
 """The files to look through a result with."""
 
 import csv
+from dataclasses import replace
 
 import pytest
 
-from sleap_lab.media.labels import read_labels
+from sleap_lab.media.labels import read_labels, to_poses
+from sleap_lab.runs import review as module
 from sleap_lab.runs.review import review
 from sleap_lab.runs.subject import of_labels
+from sleap_lab.runs.suggestions import suggest_frames
+from sleap_lab.settings.config import EvaluatorConfig
 from sleap_lab.tracking.offline import identify
 
 TRIANGLE = [[10.0, 10.0], [20.0, 10.0], [10.0, 20.0]]
@@ -77,3 +81,37 @@ def test_poses_of_which_no_node_was_found_are_none(tmp_path, make_labels, video_
 def test_it_is_said_how_to_learn_the_error_from_anywhere(path, tmp_path):
     found = review(of_labels(path), tmp_path / "review", identify)
     assert f"data.path={path} model=none" in found.labelled
+
+
+@pytest.mark.parametrize("only_people", [True, False])
+def test_half_corrected_truth_counts_as_it_did_in_the_run(
+    tmp_path, make_labels, monkeypatch, only_people
+):
+    both = [(0, frame, moved(by)) for frame in range(200) for by in (0, 100)]
+    poses = make_labels([tmp_path / "gone.mp4"], predicted=both)
+    poses.save(str(tmp_path / "poses.slp"), verbose=False)
+    labelled = range(0, 200, 4)
+    truth = make_labels(
+        [tmp_path / "gone.mp4"],
+        user=[(0, frame, moved(0)) for frame in labelled],
+        predicted=[(0, frame, moved(100)) for frame in labelled],
+    )
+    how = EvaluatorConfig(user_labels_only=only_people)
+    subject = of_labels(tmp_path / "poses.slp")
+    shown = []
+    monkeypatch.setattr(module, "write_review", lambda _path, recording: shown.append(recording))
+    found = review(replace(subject, truth=to_poses(truth), evaluator=how), tmp_path, identify)
+    assert found.labelled.startswith("50 of 200 frames are labelled: 0.0% of all frames are bad")
+    assert len(shown[0].truth) == (50 if only_people else 100)
+
+
+def test_what_was_left_out_is_told(tmp_path, make_labels, video_path):
+    predicted = [(0, 1, TRIANGLE), (0, 2, TRIANGLE)]
+    labels = make_labels([video_path], user=[(0, 0, moved(9))], predicted=predicted)
+    labels.labeled_frames[1].frame_idx = 0
+    labels.save(str(tmp_path / "poses.slp"), verbose=False)
+    found = review(of_labels(tmp_path / "poses.slp"), tmp_path, identify)
+    assert "1 instances were left out" in found.notes[0]
+    assert suggest_frames(of_labels(tmp_path / "poses.slp"), tmp_path, identify, 1).notes[0] in (
+        found.notes
+    )

@@ -120,3 +120,11 @@ def test_a_run_without_labels_is_refused(make_folder):
     (folder / "predictions.slp").unlink()
     with pytest.raises(ConfigError, match="left no labels file"):
         of_run(folder)
+
+
+def test_the_truth_keeps_what_nobody_corrected(make_folder, make_labels, video_path, tmp_path):
+    labels = make_labels([video_path], user=[(0, 0, TRIANGLE)], predicted=[(0, 0, OTHER)])
+    labels.save(str(tmp_path / "half.slp"), verbose=False)
+    metrics = {"identity": None, "switches": [], "videos": [{"predicted": 0, "truth": 0}]}
+    folder = make_folder(metrics, evaluator={"ground_truth_path": str(tmp_path / "half.slp")})
+    assert sorted(of_run(folder).truth.user.tolist()) == [False, True]
