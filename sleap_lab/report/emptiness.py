@@ -1,6 +1,6 @@
 """Pictures of frames in which nothing was found, with what the networks see there."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -8,13 +8,16 @@ from sleap_lab.errors.interruption import raise_interruption
 from sleap_lab.poses.emptiness import Emptiness
 from sleap_lab.poses.record import Poses
 from sleap_lab.report import drawing, overlay
-from sleap_lab.report.pictures import Picture
+from sleap_lab.report.pictures import Picture, place_name
 
 SMALLEST = 1e-6  # where both threshold and map are 0
 
 
 def empty_pictures(
-    empty: Emptiness, poses: Poses, read_image: Callable[[int, int], np.ndarray]
+    empty: Emptiness,
+    poses: Poses,
+    read_image: Callable[[int, int], np.ndarray],
+    names: Sequence[str] = (),
 ) -> list[Picture]:
     """Draw the maps of empty frames over their images; an unreadable frame is left out.
 
@@ -22,8 +25,8 @@ def empty_pictures(
         empty: The frames.
         poses: The result, for skeleton and videos.
         read_image: (video, frame) to (h, w, c) uint8.
+        names: Names of the videos, if they have any.
     """
-    several = len(np.unique(poses.frames[:, 0])) > 1
     pictures = []
     for item in empty.frames:
         try:
@@ -45,7 +48,7 @@ def empty_pictures(
             interpolation="bilinear",
             zorder=2,
         )
-        title = f"Video {item.video}, frame {item.frame}" if several else f"Frame {item.frame}"
+        title = place_name(poses, names, item.video, item.frame)
         caption = f"highest confidence {item.highest:.2f}, threshold {empty.threshold:g}"
         pictures.append(
             Picture(

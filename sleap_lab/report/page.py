@@ -60,6 +60,7 @@ class Facts(TypedDict, total=False):
             listed.
         bad_frames: Ranges of unreadable frames, as in `run.json`; the first of many are listed.
         next_steps: What a reader may do with the result.
+        names: A short name of each video, by its index.
     """
 
     notes: Sequence[str]
@@ -67,6 +68,7 @@ class Facts(TypedDict, total=False):
     videos: Sequence[Mapping[str, Any]]
     bad_frames: Sequence[Mapping[str, Any]]
     next_steps: Sequence[Step]
+    names: Sequence[str]
 
 
 def write_report(
@@ -115,7 +117,7 @@ def write_report(
     if truth is not None and evaluation is not None:
         truth, poses = _aligned(truth, poses, evaluation)
     with house_style():
-        drawn = _draw(poses, truth, evaluation, quality, read_image)
+        drawn = _draw(poses, truth, evaluation, quality, read_image, facts.get("names", ()))
         for kind in figure_files:
             _write_figures(path.parent / "figures", [*drawn.accuracy, *drawn.content], kind)
     context = {
@@ -192,12 +194,17 @@ def _draw(
     evaluation: Evaluation | None,
     quality: Quality | None,
     read_image: Callable[[int, int], np.ndarray] | None,
+    names: Sequence[str],
 ) -> _Drawn:
-    content = list(content_panels(poses, truth, evaluation))
+    content = list(content_panels(poses, truth, evaluation, names))
     return _Drawn(
-        list(accuracy_panels(poses, evaluation)) if evaluation is not None else [],
-        content + list(quality_panels(quality) if quality is not None else ()),
-        *(take_pictures(poses, truth, evaluation, read_image) if read_image else ([], [], [])),
+        list(accuracy_panels(poses, evaluation, names)) if evaluation is not None else [],
+        content + list(quality_panels(quality, names) if quality is not None else ()),
+        *(
+            take_pictures(poses, truth, evaluation, read_image, names)
+            if read_image
+            else ([], [], [])
+        ),
     )
 
 

@@ -76,12 +76,15 @@ def _columns(panels: Sequence[Panel]) -> tuple[list[Panel], list[Panel]]:
     )
 
 
-def accuracy_panels(poses: Poses, evaluation: Evaluation) -> Iterator[Panel]:
+def accuracy_panels(
+    poses: Poses, evaluation: Evaluation, names: Sequence[str] = ()
+) -> Iterator[Panel]:
     """Yield the figures about errors, if there is a matched pair to compare.
 
     Args:
         poses: Predictions, nodes in the order of the metrics.
         evaluation: How they compare with the ground truth.
+        names: Names of the videos, if they have any.
     """
     rows, errors = evaluation.matches.pose_rows, pair_errors(evaluation)
     if not np.isfinite(errors).any():
@@ -103,7 +106,7 @@ def accuracy_panels(poses: Poses, evaluation: Evaluation) -> Iterator[Panel]:
             ),
         )
     yield from _calibration_panel(poses, evaluation)
-    axis = frame_axis(poses.frames)
+    axis = frame_axis(poses.frames, names)
     yield panel(
         "Error over the frames",
         "Mean error of each matched pair. Misses are not in it.",
@@ -185,7 +188,10 @@ def _calibration_panel(poses: Poses, evaluation: Evaluation) -> Iterator[Panel]:
 
 
 def content_panels(
-    poses: Poses, truth: Poses | None, evaluation: Evaluation | None
+    poses: Poses,
+    truth: Poses | None,
+    evaluation: Evaluation | None,
+    names: Sequence[str] = (),
 ) -> Iterator[Panel]:
     """Yield the figures about the predictions, with or without ground truth.
 
@@ -193,10 +199,11 @@ def content_panels(
         poses: Predictions.
         truth: Ground truth, with the video indices of the predictions.
         evaluation: How the two compare.
+        names: Names of the videos, if they have any.
     """
     if not len(poses.frames):
         return
-    axis = frame_axis(poses.frames)
+    axis = frame_axis(poses.frames, names)
     index = axis.index(poses.video, poses.frame)
     found = np.bincount(index, minlength=len(axis.frames))
     yield panel(

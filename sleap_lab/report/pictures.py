@@ -1,6 +1,6 @@
 """The frames that the report shows, as pictures with captions."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,6 +79,7 @@ def take_pictures(
     truth: Poses | None,
     evaluation: Evaluation | None,
     read_image: Callable[[int, int], np.ndarray],
+    names: Sequence[str] = (),
 ) -> tuple[list[Picture], list[Picture], list[str]]:
     """Draw the worst matched pairs, zoomed in, and evenly spaced whole frames.
 
@@ -87,6 +88,7 @@ def take_pictures(
         truth: Ground truth, with the same video indices.
         evaluation: How the two were matched.
         read_image: (video, frame) to (h, w, c) uint8; whatever it raises leaves that picture out.
+        names: Names of the videos, if they have any.
 
     Returns:
         Pictures of the worst pairs, of evenly spaced frames, and one line for each unreadable
@@ -104,15 +106,23 @@ def take_pictures(
     even: list[Picture] = []
     unreadable: dict[str, None] = {}
     for video, frame, pair in wanted:
+        place = place_name(poses, names, video, frame)
         try:
             image = read_image(video, frame)
         except Exception as error:  # whatever the reader of this kind of video raises
             raise_interruption(error)
-            unreadable[f"{_place(poses, video, frame)} could not be read: {error}"] = None
+            unreadable[f"{place} could not be read: {error}"] = None
             continue
-        picture = _picture(image, poses, truth, evaluation, video, frame, pair)
+        picture = _picture(image, poses, truth, evaluation, place, video, frame, pair)
         (even if pair is None else worst).append(picture)
     return worst, even, list(unreadable)
+
+
+def place_name(poses: Poses, names: Sequence[str], video: int, frame: int) -> str:
+    """Return what to call a frame: with its video where there are several."""
+    if len(np.unique(poses.frames[:, 0])) <= 1:
+        return f"Frame {frame}"
+    return f"{names[video] if names else f'Video {video}'}, frame {frame}"
 
 
 def _picture(
@@ -120,6 +130,7 @@ def _picture(
     poses: Poses,
     truth: Poses | None,
     evaluation: Evaluation | None,
+    place: str,
     video: int,
     frame: int,
     pair: int | None,
@@ -149,11 +160,11 @@ def _picture(
                 *_worst_node(poses, evaluation, pair),
             ]
     figure = overlay.draw(image, here, labelled, offsets, window)
-    title, caption = _place(poses, video, frame), ", ".join(facts)
+    caption = ", ".join(facts)
     return Picture(
-        title=title,
+        title=place,
         caption=caption,
-        alt=f"{title} with poses drawn over the image: {caption}",
+        alt=f"{place} with poses drawn over the image: {caption}",
         image=drawing.data_uri(figure, "png"),
         legend=_legend(here, window),
     )
@@ -190,8 +201,3 @@ def _worst_node(poses: Poses, evaluation: Evaluation, pair: int) -> list[str]:
         return []
     node = int(np.nanargmax(distances))
     return [f"worst node {poses.skeleton.nodes[node]}, {distances[node]:.1f} px"]
-
-
-def _place(poses: Poses, video: int, frame: int) -> str:
-    several = len(np.unique(poses.frames[:, 0])) > 1
-    return f"Video {video}, frame {frame}" if several else f"Frame {frame}"

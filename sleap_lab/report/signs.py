@@ -1,6 +1,6 @@
 """The figure of the report about quality without ground truth: where signs of errors were found."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,12 +14,17 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def quality_panels(quality: Quality) -> Iterator[Panel]:
-    """Yield the figure of the places where each proxy finds something, if one does."""
+def quality_panels(quality: Quality, names: Sequence[str] = ()) -> Iterator[Panel]:
+    """Yield the figure of the places where each proxy finds something, if one does.
+
+    Args:
+        quality: Where they do.
+        names: Names of the videos, if they have any.
+    """
     order, found = quality.order, _found(quality)
     if not found:
         return
-    axis = frame_axis(order.places)
+    axis = frame_axis(order.places, names)
     counted = ", ".join(f"{kind} {len(rows):,}" for kind, rows in found.items())
     meaning = ", ".join(f"{kind} ({KINDS[kind]})" for kind in found)
     others = _others(quality, found)

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import sleap_io as sio
 
 from sleap_lab.errors import listed
@@ -34,10 +35,13 @@ from sleap_lab.runs.calibration import calibration_notes, given
 from sleap_lab.runs.fragments import count_fragments
 from sleap_lab.runs.run import Run
 from sleap_lab.runs.snapshot import flatten
+from sleap_lab.runs.titles import apart
 from sleap_lab.settings.config import Config, defaults
+from sleap_lab.settings.inputs import is_glob
 from sleap_lab.settings.outputs import METRICS_SUFFIXES, metrics_files, writes_predictions
 
 REPORT, OVERLAY = "report.html", "overlay.mp4"
+MOST_NAMED = 2  # recordings, in the title of a report
 FIGURE_FILES = {"none": (), "svg": ("svg",), "png": ("png",), "both": ("svg", "png")}
 
 
@@ -185,12 +189,12 @@ def write_page(
     from sleap_lab.report.page import write_report
     from sleap_lab.runs.next_steps import next_steps
 
-    summary = run.summary
+    summary, names = run.summary, _video_names(source)
     write_report(
         run.folder / REPORT,
         settings=flatten(asdict(run.config)),
         defaults=defaults(),
-        summary=_headline(run, device),
+        summary=_headline(run, source, device),
         poses=poses,
         truth=truth.poses if truth is not None else source.truth,
         evaluation=evaluation,
@@ -201,7 +205,8 @@ def write_page(
         videos=summary.videos,
         bad_frames=summary.bad_frames,
         calibration=given(run.config.evaluator),
-        empty=empty_pictures(empty, poses, source.read),
+        empty=empty_pictures(empty, poses, source.read, names),
+        names=names,
         figure_files=FIGURE_FILES[run.config.report_figures],
         next_steps=list(
             next_steps(
@@ -214,17 +219,22 @@ def write_page(
     )
 
 
-def _headline(run: Run, device: str) -> dict[str, object]:
+def _video_names(source: Source) -> list[str]:
+    return [str(name) for name in apart([video_name(video) for video in source.videos])]
+
+
+def _headline(run: Run, source: Source, device: str) -> dict[str, object]:
     """Return what the report says about the run itself."""
     summary, config = run.summary, run.config
     counts: dict[str, float] = dict(summary.counts)
     data: str | list[str] = config.data.path
     if "speed/frames_per_second" in summary.metrics:
         counts["frames_per_second"] = summary.metrics["speed/frames_per_second"]
+    paths = [data] if isinstance(data, str) else data
+    if any(is_glob(path) and not path.exists() for path in map(Path, paths)):
+        paths = [video_name(source.videos[i]) for i in np.unique(source.frames[:, 0]).tolist()]
     return {
-        "title": listed(
-            [Path(path).name for path in ([data] if isinstance(data, str) else data)], 1
-        ),
+        "title": listed([Path(path).name for path in paths], MOST_NAMED),
         "status": summary.status,
         "command": shlex.join(run.invocation.command),
         "started": f"{summary.started[:19].replace('T', ' ')} UTC",

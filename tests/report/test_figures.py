@@ -42,6 +42,19 @@ def test_several_videos_follow_each_other():
     assert axis.borders == (1.5,)
 
 
+def test_videos_are_named_below_their_frames_as_far_as_there_is_room():
+    frames = [(0, frame) for frame in range(300)] + [(2, 0)] + [(5, frame) for frame in range(300)]
+    names = ("left.mp4", "unused", "tiny.mp4", "unused", "unused", "a" * 99)
+    axis = frame_axis(np.array(frames), names)
+    assert axis.names == ("left.mp4", "tiny.mp4", "a" * 99)
+    axes = figures.instances_per_frame(axis, np.ones(601), None).axes[0]
+    left, right = axes.texts
+    assert (left.get_text(), left.xy[0]) == ("left.mp4", 149.75)
+    assert right.get_text().endswith("a…") and len(right.get_text()) < 50
+    assert frame_axis(np.array(frames)).names == ()
+    assert frame_axis(np.array([(0, 1)]), names).names == ()
+
+
 frame_lists = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 6)), max_size=12)
 
 
