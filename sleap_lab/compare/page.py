@@ -101,7 +101,7 @@ def _best_said(comparison: Comparison) -> str:
 
 def _meanings(lines: Sequence[Line]) -> dict[str, str]:
     """Return what metrics are, by short name."""
-    helps = {metric.name: metric.help for metric in METRICS}
+    helps = {metric.name: metric.meaning for metric in METRICS}
     return {short(line.name): helps[line.name] for line in lines if line.name in helps}
 
 

@@ -26,6 +26,11 @@ class Metric(NamedTuple):
     help: str
     unit: str = "share"
 
+    @property
+    def meaning(self) -> str:
+        """What it is, and that lower is better where it is."""
+        return f"{self.help} Lower is better." if self.better == "lower" else self.help
+
 
 METRICS = (
     Metric(

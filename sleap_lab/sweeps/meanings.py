@@ -17,5 +17,5 @@ COUNTS = {
 
 def meanings(names: Sequence[str]) -> dict[str, str]:
     """Return what the metrics among the columns are, by short name."""
-    helps = {metric.name: metric.help for metric in METRICS} | COUNTS
+    helps = {metric.name: metric.meaning for metric in METRICS} | COUNTS
     return {short_name(name, names): helps[name] for name in names if name in helps}

@@ -136,6 +136,7 @@ class Best(NamedTuple):
         tied: The other jobs that are as good by it, by number.
         decided_by: Tie-breaker: another metric, or `SIMPLER`; None without ties.
         second: The first metric that tells those tied apart, if any does.
+        as_good: Those of them that no metric tells from the best, by number.
     """
 
     job: Job
@@ -145,6 +146,7 @@ class Best(NamedTuple):
     tied: tuple[int, ...] = ()
     decided_by: str | None = None
     second: str | None = None
+    as_good: tuple[int, ...] = ()
 
     def second_of(self, jobs: int) -> str | None:
         """Return the next metric that decides, where all of so many jobs are equal by the first."""
@@ -173,7 +175,7 @@ def sweep_rows(jobs: Sequence[Job], best: Best | None) -> list[Row]:
     varied = varied_keys(overrides)
     videos = recording_names(overrides) if DATA in varied else []
     settings = [key for key in varied if key != DATA]
-    marks = {} if best is None else {best.job.number: BEST} | dict.fromkeys(best.tied, TIED)
+    marks = {} if best is None else _marks(best)
     names = [name for name in compared(jobs, best) if name != SECONDS]
     return [
         {
@@ -188,6 +190,18 @@ def sweep_rows(jobs: Sequence[Job], best: Best | None) -> list[Row]:
         }
         for place, job in enumerate(jobs)
     ]
+
+
+def _marks(best: Best) -> dict[int, str]:
+    """Return what the column `best` says, by number of the job.
+
+    Jobs that another metric tells from the best are not called tied: they only have the same value
+    of the metric that decides.
+    """
+    same = f"same {best.criterion.rpartition('/')[2]}"
+    return (
+        dict.fromkeys(best.tied, same) | dict.fromkeys(best.as_good, TIED) | {best.job.number: BEST}
+    )
 
 
 def _recording(job: Job, name: str | None) -> Row:
@@ -236,12 +250,13 @@ def best_job(jobs: Sequence[Job], objective: Objective = DEFAULT) -> Best | None
         ):
             equal, decided_by = better, name
             second = second or name
-    if len(equal) > 1:
-        equal = sorted(equal, key=_simplicity)
+    best = min(equal, key=_simplicity)
+    as_good = tuple(sorted(job.number for job in equal if job is not best))
+    if as_good:
         decided_by = SIMPLER if decided_by is None else f"{decided_by}, then {SIMPLER}"
-    best = equal[0]
-    numbers = tuple(sorted(job.number for job in tied if job is not best))
-    return Best(best, criterion, ended[best][criterion], minimize, numbers, decided_by, second)
+    others = tuple(sorted(job.number for job in tied if job is not best))
+    value = ended[best][criterion]
+    return Best(best, criterion, value, minimize, others, decided_by, second, as_good)
 
 
 def is_minimized(name: str, direction: str | None = None) -> bool:

@@ -77,7 +77,7 @@ class Outcome:
                 f"Use the setting found: on the {blocks} its {name} is {best}, "
                 f"that of the default setting {default}; {self._interval()}."
             )
-        found = f"on the {blocks} the best one found has a {name} of {best} against {default}"
+        found = f"on the {blocks} the best one found has {name} {best}, the default {default}"
         if np.isnan(self.difference.low):
             return f"Keep the default setting: {found}, which may be chance; {self._no_interval()}."
         if self.improves:

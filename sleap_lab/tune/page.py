@@ -188,9 +188,13 @@ def _panels(
     complete = [trial for trial in trials if not trial.why]
     yield _panel(
         "Quality and speed",
-        "One dot per setting that was tried to the end. "
-        "No setting is both better and faster than one on the line, the Pareto front. "
-        "Speeds are single measurements, made while other trials may have been under way.",
+        "One dot per setting that was tried to the end, scored on the blocks that the search sees. "
+        + (
+            "No setting is both better and faster than one on the line, the Pareto front. "
+            if len(_front(outcome, trials)) > 1
+            else ""
+        )
+        + "Speeds are single measurements, made while other trials may have been under way.",
         f"{outcome.metric.name} against frames per second of {len(complete)} settings.",
         _quality_and_speed(outcome, complete),
     )

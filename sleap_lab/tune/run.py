@@ -286,7 +286,7 @@ def _progress(search: Search, study: "Study", default: float) -> "Callable[[Stud
     trackers = next((dimension.options for dimension in space if isinstance(dimension, Choice)), {})
     searched = [dimension.name for dimension in search.asked] or trackers
     tell(
-        f"tuning {', '.join(searched)} on {n_search} blocks "
+        f"tuning {', '.join(searched)} on {n_search} block{'s' * (n_search != 1)} "
         f"of about {problem.length} labelled frames, "
         f"{len(problem.held_out.blocks)} blocks held out"
         + (f"; {done} settings tried before" if done else "")

@@ -50,7 +50,8 @@ def test_videos_are_named_below_their_frames_as_far_as_there_is_room():
     axes = figures.instances_per_frame(axis, np.ones(601), None).axes[0]
     left, right = axes.texts
     assert (left.get_text(), left.xy[0]) == ("left.mp4", 149.75)
-    assert right.get_text().endswith("a…") and len(right.get_text()) < 50
+    assert right.get_text().endswith("a…")
+    assert len(right.get_text()) < 50
     assert frame_axis(np.array(frames)).names == ()
     assert frame_axis(np.array([(0, 1)]), names).names == ()
 

@@ -35,7 +35,7 @@ def test_the_page_in_a_browser(browse, tmp_path, width):
         settings={"x": ["1", "2", "3"]},
         metrics={"map": [0.5, 10.0, 9.0]},
         best=BestShown(
-            1, 1, "map", "map", 10.0, False, False, "job 1 by map", (), (), "sleap-lab x=2"
+            1, 1, "map", "map", 10.0, False, False, "job 1 by map", (), (), (), "sleap-lab x=2"
         ),
     )
     page = tmp_path / "results.html"

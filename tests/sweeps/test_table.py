@@ -207,6 +207,17 @@ def test_ties_are_shown_as_ties(make_job):
     ]
 
 
+def test_jobs_that_another_metric_tells_apart_are_not_called_tied(make_job):
+    scores = [0.5, 0.75, 0.75, 0.5]
+    jobs = [
+        make_job(i, [f"x={i}"], metrics={IDF1: 1.0, MAP: score}) for i, score in enumerate(scores)
+    ]
+    best = best_job(jobs)
+    assert (best.job.number, best.tied, best.as_good) == (1, (0, 2, 3), (2,))
+    marks = [row["best"] for row in sweep_rows(jobs, best)]
+    assert marks == ["same idf1", "best", "tied", "same idf1"]
+
+
 def test_the_metric_that_decides_is_a_column(make_job):
     jobs = [make_job(i, metrics={MAP: 0.5, "eval/mine": 1.0}) for i in range(2)]
     rows = rows_of(jobs, Objective("eval/mine", "maximize"))

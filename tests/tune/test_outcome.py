@@ -43,7 +43,7 @@ def outcome(default, best, ends=(), *, metric=IDF1, n_blocks=6, losses=(), why="
         (
             outcome(setting(0.8, 0.8), setting(0.9, 0.7), (-0.2, 0.01)),
             "default",
-            r"Keep the default setting: on the 6 held-out blocks .* of 0.7 against 0.8; "
+            r"Keep the default setting: on the 6 held-out blocks .* 0.7, the default 0.8; "
             r"the difference is -0.1, 95% interval -0.2 to 0.01, so it may be chance",
         ),
         # worse by more than chance is not better
