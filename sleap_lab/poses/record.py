@@ -108,16 +108,20 @@ class Poses:
 
     def by_frame(self) -> Iterator[tuple[int, int, np.ndarray]]:
         """Yield (video, frame, row indices) for every processed frame, in the order of `frames`."""
-        rows: dict[tuple[int, int], np.ndarray] = {}
-        if len(self):
-            order = np.lexsort((self.frame, self.video))
-            keys = np.stack([self.video[order], self.frame[order]], axis=1)
-            starts = np.flatnonzero((keys[1:] != keys[:-1]).any(axis=1)) + 1
-            for chunk in np.split(order, starts):
-                rows[int(self.video[chunk[0]]), int(self.frame[chunk[0]])] = chunk
-        none = np.zeros(0, dtype=np.intp)
-        for video, frame in self.frames:
-            yield int(video), int(frame), rows.get((int(video), int(frame)), none)
+        order = np.lexsort((self.frame, self.video))
+        keys = np.stack([self.video[order], self.frame[order]], axis=1)
+        differs = np.ones(len(keys), dtype=bool)
+        differs[1:] = (keys[1:] != keys[:-1]).any(axis=1)
+        starts = np.flatnonzero(differs)
+        ends = np.append(starts, len(order))[1:]
+        rows = {
+            (video, frame): order[start:end]
+            for (video, frame), start, end in zip(
+                keys[starts].tolist(), starts.tolist(), ends.tolist(), strict=True
+            )
+        }
+        for video, frame in self.frames.tolist():
+            yield video, frame, rows.get((video, frame), order[:0])
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Return the record as plain arrays by name, for files.

@@ -48,7 +48,7 @@ class Candidates:
             ids: (k,) ids of current tracks, each once.
             rows: (k,) row of each in the pose record.
         """
-        tracks = np.searchsorted(self.ids, ids)
+        tracks = self.ids.searchsorted(ids)
         ageing = slice(None) if self.ages else tracks
         self.rows[ageing, 1:] = self.rows[ageing, :-1]
         self.rows[ageing, 0] = -1

@@ -132,11 +132,14 @@ def exchangeable(cost: np.ndarray, pairs: Pairs) -> np.ndarray:
     """
     rows, columns = pairs
     cost = finite(cost)
-    chosen, crossed = cost[rows, columns], cost[np.ix_(rows, columns)]
+    chosen, of_rows, of_columns = cost[rows, columns], cost[rows], cost[:, columns]
+    crossed = of_columns[rows]
     replaced = crossed + crossed.T <= np.add.outer(chosen, chosen) + TIE
     np.fill_diagonal(replaced, False)
-    free_rows = np.delete(cost, rows, axis=0)[:, columns] <= chosen + TIE
-    free_columns = np.delete(cost, columns, axis=1)[rows] <= chosen[:, None] + TIE
+    free_rows = of_columns <= chosen + TIE
+    free_rows[rows] = False
+    free_columns = of_rows <= chosen[:, None] + TIE
+    free_columns[:, columns] = False
     return replaced.any(axis=1) | free_rows.any(axis=0) | free_columns.any(axis=1)
 
 

@@ -108,17 +108,18 @@ class Linker:
             matched, tracks = self._matched(cost, rows, places, spare)
             ids[matched], scores[matched] = candidates.ids[tracks], -cost[matched, tracks]
         opening = ((ids < 0) & may_open).nonzero()[0][:spare]
-        ids[opening] = candidates.open(len(opening))
-        linked = ids >= 0
+        if len(opening):
+            ids[opening] = candidates.open(len(opening))
+        linked = (ids >= 0).nonzero()[0]
         candidates.store(ids[linked], rows[linked])
         if self.kalman:
             self.kalman.observe(frame, ids[linked], rows[linked])
         # The order is that of sleap-nn. So is this rule: poor detections stay, untracked, while
         # local_queues has no track yet.
         if self.config.candidates_method == "fixed_window":
-            stay = linked.nonzero()[0]
+            stay = linked
         elif none_yet:
-            stay = (linked | ~may_open).nonzero()[0]
+            stay = ((ids >= 0) | ~may_open).nonzero()[0]
         else:
             stay = np.concatenate([matched, opening])
         return rows[stay], ids[stay], scores[stay]
