@@ -13,14 +13,13 @@ from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import sleap_io as sio
 
 from sleap_lab import terminal
 from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.errors.interruption import EXIT_CODE, interruptible
-from sleap_lab.evaluation import Evaluation
-from sleap_lab.evaluation.truth import Truth, evaluate_predictions
 from sleap_lab.files.log import logging_to
 from sleap_lab.inference.automatic import settled
 from sleap_lab.inference.cache import Cache, stored_among
@@ -44,13 +43,9 @@ from sleap_lab.media.bad_frames import bad_frame_notes
 from sleap_lab.media.open_source import open_source
 from sleap_lab.media.source import Frame, Source
 from sleap_lab.poses.record import Poses
-from sleap_lab.quality.assess import Quality, assess
 from sleap_lab.runs import summary as run_summary
 from sleap_lab.runs.folder import LOG_FILE, Invocation, new_folder
-from sleap_lab.runs.links import where_to_look
-from sleap_lab.runs.mlflow_log import log_run
 from sleap_lab.runs.occupancy import occupied
-from sleap_lab.runs.recording import with_labels
 from sleap_lab.runs.results import (
     record_frames,
     write_overlay,
@@ -61,7 +56,7 @@ from sleap_lab.runs.results import (
 )
 from sleap_lab.runs.returned import Result
 from sleap_lab.runs.run import Run
-from sleap_lab.runs.shown import show
+from sleap_lab.runs.shown import show_outcome
 from sleap_lab.runs.snapshot import snapshot_experiment
 from sleap_lab.runs.summary import RunSummary, record_failure
 from sleap_lab.runs.system import system_recorded
@@ -70,7 +65,11 @@ from sleap_lab.settings.config import OUTPUTS, Config
 from sleap_lab.settings.credentials import conceal_all, redact
 from sleap_lab.settings.overrides import as_typed, refuse_launcher
 from sleap_lab.settings.tracker import known_animals
-from sleap_lab.tracking.offline import identify
+
+if TYPE_CHECKING:
+    from sleap_lab.evaluation import Evaluation
+    from sleap_lab.evaluation.truth import Truth
+    from sleap_lab.quality.assess import Quality
 
 log = logging.getLogger("sleap_lab")
 
@@ -164,6 +163,9 @@ def run(config: Config, folder: Path, invocation: Invocation) -> Result:
 
 
 def _log_to_mlflow(config: Config, folder: Path) -> None:
+    from sleap_lab.runs.links import where_to_look
+    from sleap_lab.runs.mlflow_log import log_run
+
     try:
         # The duration goes to the log file only: the data for MLflow are complete before.
         with Stopwatch({}, terminal.doing)("log"):
@@ -219,7 +221,7 @@ def _run_stages(run: Run) -> Result:
     if config.output.overlay_video:
         with stage("overlay"):
             write_overlay(run, source, inference.poses, evaluation)
-    _show_outcome(run, evaluation, [*written.files, *arrays])
+    show_outcome(run, evaluation, [*written.files, *arrays])
     return Result(run.folder, summary, inference.poses, evaluation)
 
 
@@ -347,17 +349,27 @@ def _evaluate(
     source: Source,
     poses: Poses,
     predictions: sio.Labels,
-    truth: Truth | None,
+    truth: "Truth | None",
     stage: Stage,
-) -> tuple[Quality | None, Evaluation | None]:
+) -> "tuple[Quality | None, Evaluation | None]":
     """Look for signs of errors, and compare with ground truth; each where it is requested."""
     config, quality, evaluation = run.config, None, None
     if config.evaluator.quality or config.report == "html":
+        from sleap_lab.quality.assess import assess
+
         with stage("quality"):
-            second = identify if config.evaluator.quality else None
-            quality = assess(poses, known_animals(config.tracker), second)
+            animals = known_animals(config.tracker)
+            if config.evaluator.quality:
+                from sleap_lab.tracking.offline import identify
+
+                quality = assess(poses, animals, identify)
+            else:
+                quality = assess(poses, animals)
             write_quality(run, source, quality, predictions)
     if truth is not None:
+        from sleap_lab.evaluation.truth import evaluate_predictions
+        from sleap_lab.runs.recording import with_labels
+
         with stage("evaluate"):
             evaluation = evaluate_predictions(truth, poses, predictions, source, config)
             run.summary.notes += write_scores(run, source, evaluation, predictions)
@@ -365,16 +377,6 @@ def _evaluate(
                 quality = with_labels(quality, evaluation)
                 run.summary.metrics |= quality.metrics
     return quality, evaluation
-
-
-def _show_outcome(run: Run, evaluation: Evaluation | None, files: Sequence[Path]) -> None:
-    """Log the notes of a run and show its outcome; the outcomes of jobs are shown by the sweep."""
-    summary = run.summary
-    summary.notes += evaluation.notes if evaluation is not None else ()
-    for note in summary.notes:
-        log.warning("%s", note)
-    if summary.job is None:
-        show(run, evaluation, files)
 
 
 def _show_progress(

@@ -9,7 +9,7 @@ import pytest
 
 import sleap_lab
 from sleap_lab import cli
-from sleap_lab.cli import flag_verbs
+from sleap_lab.cli import verbs
 from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.settings.compose import shipped_options
 from sleap_lab.settings.config import keys
@@ -34,8 +34,8 @@ def asked(monkeypatch):
         calls.append((arguments, command))
         return 0
 
-    for module in (cli, flag_verbs):
-        monkeypatch.setattr(module, "run_words", run)
+    for module in ("words", "flag_verbs"):
+        monkeypatch.setattr(f"sleap_lab.cli.{module}.run_words", run)
     return calls
 
 
@@ -53,7 +53,7 @@ def broken(arguments):
 
 
 def test_what_is_not_foreseen_is_one_line_too(monkeypatch, capsys):
-    monkeypatch.setattr(cli, "run_sync", broken)
+    monkeypatch.setattr(verbs, "run_sync", broken)
     assert code_of("sync") == 1
     expected = (
         "error: ZeroDivisionError: half of it "
@@ -525,19 +525,26 @@ def test_reproduce_takes_one_run(words, capsys):
 
 
 HEAVY = "torch mlflow lightning sleap_io pandas matplotlib numpy rich"
+UNUSED = "torch matplotlib jinja2 mlflow pandas scipy"
+RARE = " ".join(
+    f"sleap_lab.{module}"
+    for module in ("evaluation", "quality", "tracking.offline", "runs.mlflow_log", "report.page")
+)
 
 
 @pytest.mark.parametrize(
     ("module", "heavy"),
     [
         ("sleap_lab", HEAVY),
-        ("sleap_lab.cli", f"{HEAVY} hashlib secrets"),  # OpenSSL takes a tenth of the help page
+        # OpenSSL takes a tenth of the help page.
+        ("sleap_lab.cli", f"{HEAVY} hashlib secrets argparse difflib sleap_lab.cli.verbs"),
         ("sleap_lab.settings.config", f"{HEAVY} scipy cv2 hydra"),
         ("sleap_lab.settings.flags", HEAVY),
         ("sleap_lab.settings.compose", HEAVY),
-        ("sleap_lab.experiment", "matplotlib jinja2 mlflow"),
-        ("sleap_lab.tracking", "sleap_lab.tracking.offline cv2"),
-        ("sleap_lab.evaluation", "sleap_io torch trackeval matplotlib pandas"),
+        ("sleap_lab.predict", f"{UNUSED} {RARE}"),
+        ("sleap_lab.experiment", f"{UNUSED} {RARE}"),
+        ("sleap_lab.tracking", "sleap_lab.tracking.offline sleap_lab.tracking.absence cv2 scipy"),
+        ("sleap_lab.evaluation", "sleap_io torch trackeval matplotlib pandas scipy"),
         ("sleap_lab.sweeps.multirun", "mlflow torch pandas sleap_io matplotlib"),
         ("sleap_lab.sweeps.sync", "mlflow torch pandas sleap_io sqlalchemy"),
     ],

@@ -17,6 +17,7 @@ from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.experiment import run
 from sleap_lab.media.formats.write import PER_VIDEO, Format
 from sleap_lab.poses.record import Skeleton, make_poses
+from sleap_lab.runs import mlflow_log
 from sleap_lab.runs import summary as run_summary
 from sleap_lab.runs.folder import Invocation
 from sleap_lab.settings.compose import compose_config
@@ -304,7 +305,7 @@ def test_unreadable_frames_make_a_run_partial(
 
 
 def test_a_store_that_is_away_costs_the_mirror_and_not_the_run(track, monkeypatch, capsys):
-    monkeypatch.setattr(experiment, "log_run", raising(RunError("no server")))
+    monkeypatch.setattr(mlflow_log, "log_run", raising(RunError("no server")))
     assert track("logger=mlflow").summary.exit_code == 0
     assert capsys.readouterr().err == "warning: no server\n"
 
@@ -312,7 +313,7 @@ def test_a_store_that_is_away_costs_the_mirror_and_not_the_run(track, monkeypatc
 def test_a_run_is_logged_once_it_is_over_and_never_when_the_config_was_wrong(track, monkeypatch):
     logged = []
     monkeypatch.setattr(
-        experiment,
+        mlflow_log,
         "log_run",
         lambda folder, logger, outputs_root: logged.append(run_summary.read(folder).status),
     )

@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -27,8 +27,10 @@ from sleap_lab.checkpoints.training_config import (
     read_yaml_config,
 )
 from sleap_lab.errors import RunError
-from sleap_lab.files.onnx_file import OnnxArrays, read_onnx
 from sleap_lab.files.safe_load import read_json
+
+if TYPE_CHECKING:
+    from sleap_lab.files.onnx_file import OnnxArrays
 
 METADATA_NAME = "export_metadata.json"
 CENTROIDS, CROPS = "model.", "instance_model."
@@ -68,7 +70,7 @@ def _metadata(folder: Path) -> Mapping[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def read_exported_weights(config: TrainingConfig) -> OnnxArrays:
+def read_exported_weights(config: TrainingConfig) -> "OnnxArrays":
     """Return the arrays of an exported model, under the names of its network where it has them.
 
     Their uses are by modules of the network, not by nodes of the graph.
@@ -76,6 +78,8 @@ def read_exported_weights(config: TrainingConfig) -> OnnxArrays:
     Raises:
         RunError: The file is missing, broken, or holds no weights of the model.
     """
+    from sleap_lab.files.onnx_file import OnnxArrays, read_onnx
+
     path = config.folder / EXPORT_NAME
     try:
         read = read_onnx(path)
@@ -94,7 +98,7 @@ def read_exported_weights(config: TrainingConfig) -> OnnxArrays:
     return OnnxArrays(arrays, uses)
 
 
-def complete(read: OnnxArrays, expected: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
+def complete(read: "OnnxArrays", expected: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
     """Return the weights of a network.
 
     Args:
@@ -123,7 +127,7 @@ def complete(read: OnnxArrays, expected: Mapping[str, Tensor], path: Path) -> di
 
 
 def _renamed(
-    name: str, value: Tensor, read: OnnxArrays, expected: Mapping[str, Tensor]
+    name: str, value: Tensor, read: "OnnxArrays", expected: Mapping[str, Tensor]
 ) -> np.ndarray | None:
     """Return the array that became a weight under another name; None where there is not just one.
 

@@ -3,7 +3,6 @@
 The config is composed and checked before any heavy module is imported.
 """
 
-import argparse
 import errno
 import gc
 import io
@@ -14,23 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from sleap_lab import __version__
-from sleap_lab.cli.eval_tracking import run_eval_tracking
-from sleap_lab.cli.flag_verbs import run_eval, run_predict, run_track
 from sleap_lab.cli.help_pages import help_page
-from sleap_lab.cli.runs import run_runs
-from sleap_lab.cli.verbs import (
-    run_cache,
-    run_calibrate,
-    run_compare,
-    run_doctor,
-    run_info,
-    run_reproduce,
-    run_review,
-    run_suggest,
-    run_sync,
-    run_tune,
-)
-from sleap_lab.cli.words import run_words
 from sleap_lab.errors import ConfigError, SleapLabError, did_you_mean, system_problem
 from sleap_lab.errors.interruption import EXIT_CODE, interruptible
 from sleap_lab.settings.config import GROUPS
@@ -112,8 +95,25 @@ def _stop(*_: Any) -> None:
     raise KeyboardInterrupt
 
 
-def _dispatch(arguments: list[str]) -> int:
-    verbs: dict[str, Callable[[list[str]], int]] = {
+def _verbs() -> dict[str, Callable[[list[str]], int]]:
+    """Return the verbs; the first help page does without their modules."""
+    from sleap_lab.cli.eval_tracking import run_eval_tracking
+    from sleap_lab.cli.flag_verbs import run_eval, run_predict, run_track
+    from sleap_lab.cli.runs import run_runs
+    from sleap_lab.cli.verbs import (
+        run_cache,
+        run_calibrate,
+        run_compare,
+        run_doctor,
+        run_info,
+        run_reproduce,
+        run_review,
+        run_suggest,
+        run_sync,
+        run_tune,
+    )
+
+    return {
         "track": run_track,
         "predict": run_predict,
         "eval": run_eval,
@@ -130,10 +130,14 @@ def _dispatch(arguments: list[str]) -> int:
         "cache": run_cache,
         "runs": run_runs,
     }
+
+
+def _dispatch(arguments: list[str]) -> int:
     first = arguments[0] if arguments else "--help"
     if first in HELP:
         print(help_page(*_own_folder(arguments[1:])))
         return 0 if arguments else ConfigError.exit_code
+    verbs = _verbs()
     if first in verbs:
         return verbs[first](arguments[1:])
     if first == "--version":
@@ -156,6 +160,8 @@ def _dispatch(arguments: list[str]) -> int:
             f"{first!r} is neither a verb nor KEY=VALUE; see sleap-lab --help."
             f"{did_you_mean(first, verbs)}"
         )
+    from sleap_lab.cli.words import run_words
+
     return run_words(arguments, ["sleap-lab", *arguments])
 
 
@@ -165,6 +171,10 @@ def _own_folder(arguments: Sequence[str]) -> tuple[list[str], Path | None]:
     Raises:
         ConfigError: There is no such folder.
     """
+    if not arguments:
+        return [], None
+    import argparse
+
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--config-dir", "-cd", nargs="?")
     options, words = parser.parse_known_args(list(arguments))

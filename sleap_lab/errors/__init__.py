@@ -3,7 +3,6 @@
 Every message is one line that names the key or file, what was found and what is accepted.
 """
 
-import difflib
 import re
 from collections.abc import Iterable, Sequence
 
@@ -66,6 +65,8 @@ def listed(names: Sequence[str], most: int) -> str:
 
 def closest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
     """Return the closest known spelling, if any is close enough."""
+    import difflib
+
     return next(iter(difflib.get_close_matches(word, list(known), n=1, cutoff=cutoff)), None)
 
 

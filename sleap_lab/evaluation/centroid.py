@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from sleap_lab.evaluation.distances import summarize
 from sleap_lab.evaluation.match import Matches
@@ -25,6 +24,8 @@ def hungarian(distances: np.ndarray, threshold: float) -> tuple[np.ndarray, np.n
     Returns:
         Indices of the matched true instances, and of their predictions, ascending.
     """
+    from scipy.optimize import linear_sum_assignment  # slow to import
+
     known = ~np.isnan(distances)
     rows, columns = np.flatnonzero(known.any(axis=1)), np.flatnonzero(known.any(axis=0))
     i, j = linear_sum_assignment(distances[np.ix_(rows, columns)])

@@ -5,7 +5,6 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from sleap_lab.evaluation.match import SIMILARITY_THRESHOLD
 from sleap_lab.evaluation.sequences import TrackSequence
@@ -120,6 +119,8 @@ def _count_hota(sequence: TrackSequence, pairs: TrackPairs) -> dict[str, np.ndar
     agreement of the two tracks over the whole sequence, is largest; a match counts at the
     thresholds that it reaches.
     """
+    from scipy.optimize import linear_sum_assignment  # slow to import
+
     n_truth, n_poses = pairs.truth_count.sum(), pairs.pose_count.sum()
     common = np.bincount(pairs.of, pairs.shares, len(pairs.truth))
     both = pairs.truth_count[pairs.truth] + pairs.pose_count[pairs.pose]
@@ -158,6 +159,8 @@ def _count_idf1(sequence: TrackSequence, pairs: TrackPairs, threshold: float) ->
 
     The assignment of tracks holds for the whole sequence.
     """
+    from scipy.optimize import linear_sum_assignment  # slow to import
+
     similar = pairs.similarities >= threshold
     table = np.zeros((len(sequence.truth_names), len(sequence.pose_names)))
     table[pairs.truth, pairs.pose] = np.bincount(pairs.of, similar, len(pairs.truth))

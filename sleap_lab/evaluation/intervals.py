@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import expit, logit
 
 from sleap_lab.evaluation.ap import MATCH_SCORE_THRESHOLDS, RECALL_THRESHOLDS
 from sleap_lab.evaluation.frames import FrameTable
@@ -149,6 +148,8 @@ def limits(name: str, value: float, half: float) -> tuple[float, float] | None:
         value: Its value.
         half: Half of the width of an interval around it, in the metric's unit; nan for none.
     """
+    from scipy.special import expit, logit  # slow to import
+
     if np.isnan(half) or np.isnan(value) or name == COMPLEMENT:
         return None
     if name == UNBOUNDED:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from sleap_lab.errors import RunError
 from sleap_lab.poses.record import Poses
@@ -253,6 +252,8 @@ def on_ignored(counted: np.ndarray, ignored: np.ndarray) -> np.ndarray:
     Returns:
         (p,) bool.
     """
+    from scipy.optimize import linear_sum_assignment  # slow to import
+
     if not len(ignored):
         return np.zeros(counted.shape[1], dtype=bool)
     rows, columns = linear_sum_assignment(-np.where(counted >= SIMILARITY_THRESHOLD, counted, 0))

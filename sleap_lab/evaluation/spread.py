@@ -7,7 +7,6 @@ In a single video the units are its frames, and neighbours are alike (`serial`).
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.special import stdtr, stdtrit
 
 from sleap_lab.evaluation.serial import error_of_sum
 
@@ -35,11 +34,15 @@ class Spread(NamedTuple):
 
     def half_width(self, value: np.ndarray) -> np.ndarray:
         """Return (m,) half of the width of an interval around values; nan where there is none."""
+        from scipy.special import stdtrit  # slow to import
+
         half = stdtrit(self.df, (1 + LEVEL) / 2) * self.error
         return np.where(self._counts(value), half, np.nan)
 
     def chance(self, difference: np.ndarray) -> np.ndarray:
         """Return (m,) how probable a difference as large is by chance; nan where unknown."""
+        from scipy.special import stdtr  # slow to import
+
         scaled = np.abs(difference) / np.where(self.error > 0, self.error, np.nan)
         chance = np.where(self.error == 0, self._by_sign(), 2 * stdtr(self.df, -scaled))
         return np.where(self._counts(difference), chance, np.nan)

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from sleap_lab.evaluation.match import SIMILARITY_THRESHOLD
 from sleap_lab.evaluation.sequences import TrackSequence
@@ -50,6 +49,8 @@ def clear_matches(
     Yields:
         Position of the frame, and true id -> predicted id.
     """
+    from scipy.optimize import linear_sum_assignment  # slow to import
+
     before: dict[int, int] = {}
     for at, (truth_ids, pose_ids, similarity) in enumerate(
         zip(sequence.truth_ids, sequence.pose_ids, sequence.similarities, strict=True)

@@ -1,12 +1,11 @@
 """What an experiment opens and checks before its first stage; a sweep does it before its jobs."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sleap_lab.errors import RunError
-from sleap_lab.evaluation.radii import check_calibration
-from sleap_lab.evaluation.truth import Truth, open_truth
 from sleap_lab.inference.cache import Cache
 from sleap_lab.inference.cached import index_cached
 from sleap_lab.inference.detect import predicted_skeleton
@@ -17,8 +16,11 @@ from sleap_lab.poses.record import Poses
 from sleap_lab.settings.check import shown
 from sleap_lab.settings.config import Config, ModelConfig
 
+if TYPE_CHECKING:
+    from sleap_lab.evaluation.truth import Truth
 
-def open_inputs(config: Config, cache: Cache) -> tuple[Source, Truth | None]:
+
+def open_inputs(config: Config, cache: Cache) -> "tuple[Source, Truth | None]":
     """Open the source and, for an evaluation, the ground truth.
 
     Args:
@@ -35,6 +37,8 @@ def open_inputs(config: Config, cache: Cache) -> tuple[Source, Truth | None]:
     check_places(config, source)
     if not config.evaluator.evaluate:
         return source, None
+    from sleap_lab.evaluation.truth import open_truth
+
     return source, open_truth(config, source, predicted_skeleton(config, source))
 
 
@@ -69,6 +73,8 @@ def check_stages(config: Config, source: Source) -> None:
         nodes = plan.skeleton.nodes
         tracks = tracker.tracking and (tracker.override_class_tracks or not plan.track_names)
     if config.evaluator.calibration is not None:
+        from sleap_lab.evaluation.radii import check_calibration
+
         check_calibration(Path(config.evaluator.calibration), nodes)
     if tracks and tracker.use_kalman:
         from sleap_lab.tracking.kalman import used_nodes  # imports scipy

@@ -12,7 +12,6 @@ from sleap_lab.evaluation.radii import (
     Calibration,
     compared_points,
     learn,
-    read_calibration,
     write_calibration,
 )
 from sleap_lab.evaluation.records import on_compared_nodes
@@ -20,7 +19,6 @@ from sleap_lab.evaluation.scoring import evaluate
 from sleap_lab.runs.run import Run
 from sleap_lab.runs.snapshot import read_document
 from sleap_lab.runs.subject import Subject
-from sleap_lab.settings.config import EvaluatorConfig
 
 CALIBRATION = "calibration.json"
 PROMISE = f"the true point with {COVERAGE:.0%} probability, on recordings like this"
@@ -85,15 +83,6 @@ def calibrate(subject: Subject, folder: Path) -> Calibrated:
     made = Calibration(nodes, subject.models, subject.title)
     write_calibration(folder / CALIBRATION, made)
     return Calibrated(made, without, points, [("calibration", folder / CALIBRATION)])
-
-
-def given(config: EvaluatorConfig) -> Calibration | None:
-    """Return the calibration that a run is given, if any.
-
-    Raises:
-        ConfigError: The file is not there, or is no calibration.
-    """
-    return None if config.calibration is None else read_calibration(Path(config.calibration))
 
 
 def calibration_notes(run: Run, calibration: Calibration, nodes: tuple[str, ...]) -> list[str]:

@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import sleap_io as sio
 
 from sleap_lab.errors import listed
-from sleap_lab.evaluation import Evaluation, write_metrics, write_switches
-from sleap_lab.evaluation.radii import radii_by_score, radii_of
-from sleap_lab.evaluation.truth import Truth
 from sleap_lab.files.earlier import replacing_earlier
 from sleap_lab.media.bad_frames import BAD_FRAMES_FILE, bad_ranges, video_table, write_bad_frames
 from sleap_lab.media.formats.slp import write_slp
@@ -23,22 +21,19 @@ from sleap_lab.media.revising import leave_out_empty_frames
 from sleap_lab.media.source import Frame, Source
 from sleap_lab.poses.emptiness import Emptiness
 from sleap_lab.poses.record import Poses
-from sleap_lab.quality.assess import Quality
-from sleap_lab.quality.breakdown import QUALITY_FILE, write_breakdown
-from sleap_lab.quality.suspects import (
-    SUSPECTS_FILE,
-    SUSPECTS_LABELS,
-    suspects,
-    write_suspects,
-)
-from sleap_lab.runs.calibration import calibration_notes, given
 from sleap_lab.runs.fragments import count_fragments
 from sleap_lab.runs.run import Run
 from sleap_lab.runs.snapshot import flatten
 from sleap_lab.runs.titles import apart
-from sleap_lab.settings.config import Config, defaults
+from sleap_lab.settings.config import Config, EvaluatorConfig, defaults
 from sleap_lab.settings.inputs import is_glob
 from sleap_lab.settings.outputs import METRICS_SUFFIXES, metrics_files, writes_predictions
+
+if TYPE_CHECKING:
+    from sleap_lab.evaluation import Evaluation
+    from sleap_lab.evaluation.radii import Calibration
+    from sleap_lab.evaluation.truth import Truth
+    from sleap_lab.quality.assess import Quality
 
 REPORT, OVERLAY = "report.html", "overlay.mp4"
 MOST_NAMED = 2  # recordings, in the title of a report
@@ -79,8 +74,12 @@ def write_predictions(run: Run, source: Source, predictions: sio.Labels) -> Writ
         predictions: The labels; empty frames are removed if `output.no_empty_frames` is set.
     """
     config, output = run.config, run.config.output
-    calibration, notes = given(config.evaluator), []
+    calibration, notes, radii = _calibration(config.evaluator), [], None
     if calibration is not None:
+        from sleap_lab.evaluation.radii import radii_of
+        from sleap_lab.runs.calibration import calibration_notes
+
+        radii = partial(radii_of, calibration)
         nodes = tuple(node.name for skeleton in predictions.skeletons for node in skeleton.nodes)
         notes = calibration_notes(run, calibration, nodes)
     if not writes_predictions(config):
@@ -94,12 +93,25 @@ def write_predictions(run: Run, source: Source, predictions: sio.Labels) -> Writ
         output.formats,
         source.times,
         source.digest,
-        radii=None if calibration is None else partial(radii_of, calibration),
+        radii=radii,
         save=partial(
             write_slp, source=source, output=output, centroids=partial(_centroid_name, config)
         ),
     )
     return written._replace(notes=[*written.notes, *notes])
+
+
+def _calibration(config: EvaluatorConfig) -> "Calibration | None":
+    """Return the calibration that a run is given, if any.
+
+    Raises:
+        ConfigError: The file is not there, or is no calibration.
+    """
+    if config.calibration is None:
+        return None
+    from sleap_lab.evaluation.radii import read_calibration
+
+    return read_calibration(Path(config.calibration))
 
 
 def _centroid_name(config: Config) -> str:
@@ -114,7 +126,7 @@ def _centroid_name(config: Config) -> str:
 
 
 def write_scores(
-    run: Run, source: Source, evaluation: Evaluation, predictions: sio.Labels
+    run: Run, source: Source, evaluation: "Evaluation", predictions: sio.Labels
 ) -> list[str]:
     """Write the metrics and the identity switches.
 
@@ -124,6 +136,8 @@ def write_scores(
     Returns:
         A sentence for each earlier file of another place that was kept.
     """
+    from sleap_lab.evaluation import write_metrics, write_switches
+
     folder, bad_frames = run.folder, run.summary.bad_frames
     notes: list[str] = []
     run.summary.metrics |= evaluation.headline()
@@ -143,12 +157,20 @@ def write_scores(
     return notes
 
 
-def write_quality(run: Run, source: Source, quality: Quality, predictions: sio.Labels) -> None:
+def write_quality(run: Run, source: Source, quality: "Quality", predictions: sio.Labels) -> None:
     """Write what was found without ground truth, by video, animal and node.
 
     With `evaluator=quality` the moments to look at are written, too: as a table, and as labels with
     suggestions that the SLEAP GUI steps through.
     """
+    from sleap_lab.quality.breakdown import QUALITY_FILE, write_breakdown
+    from sleap_lab.quality.suspects import (
+        SUSPECTS_FILE,
+        SUSPECTS_LABELS,
+        suspects,
+        write_suspects,
+    )
+
     run.summary.metrics |= quality.metrics
     names = [video_name(video) for video in source.videos]
     write_breakdown(run.folder / QUALITY_FILE, quality, names)
@@ -167,9 +189,9 @@ def write_page(
     source: Source,
     device: str,
     poses: Poses,
-    truth: Truth | None,
-    evaluation: Evaluation | None,
-    quality: Quality | None,
+    truth: "Truth | None",
+    evaluation: "Evaluation | None",
+    quality: "Quality | None",
     empty: Emptiness,
 ) -> None:
     """Write the report of a run.
@@ -204,7 +226,7 @@ def write_page(
         remarks=summary.remarks,
         videos=summary.videos,
         bad_frames=summary.bad_frames,
-        calibration=given(run.config.evaluator),
+        calibration=_calibration(run.config.evaluator),
         empty=empty_pictures(empty, poses, source.read, names),
         names=names,
         figure_files=FIGURE_FILES[run.config.report_figures],
@@ -247,17 +269,18 @@ def _headline(run: Run, source: Source, device: str) -> dict[str, object]:
     }
 
 
-def write_overlay(run: Run, source: Source, poses: Poses, evaluation: Evaluation | None) -> None:
+def write_overlay(run: Run, source: Source, poses: Poses, evaluation: "Evaluation | None") -> None:
     """Write the video with the poses drawn in: all of it, or its worst moments."""
     from sleap_lab.report.clip import with_pictures, worst_frames, write_clip, write_video
 
     path = run.folder / OVERLAY
     # These labels leave out predictions that a user instance corrects.
     predictions = with_pictures(to_labels(poses, source.videos), source.read)
-    calibration = given(run.config.evaluator)
-    radii = (
-        None if calibration is None else partial(radii_by_score, calibration, poses.skeleton.nodes)
-    )
+    calibration, radii = _calibration(run.config.evaluator), None
+    if calibration is not None:
+        from sleap_lab.evaluation.radii import radii_by_score
+
+        radii = partial(radii_by_score, calibration, poses.skeleton.nodes)
     if run.config.output.overlay_video == "full":
         write_video(predictions, path, radii)
     elif moments := worst_frames(poses, evaluation):

@@ -1,6 +1,5 @@
 """What an experiment returns to Python."""
 
-import html
 from dataclasses import dataclass, fields
 from importlib import import_module
 from pathlib import Path
@@ -10,10 +9,8 @@ import sleap_io as sio
 
 from sleap_lab import terminal
 from sleap_lab.errors import RunError, SleapLabError, did_you_mean
-from sleap_lab.evaluation import Evaluation
 from sleap_lab.media.labels import read_labels
 from sleap_lab.media.open_source import open_source
-from sleap_lab.poses.plot import draw_frame
 from sleap_lab.poses.record import Poses
 from sleap_lab.runs.results import REPORT
 from sleap_lab.runs.snapshot import read_document
@@ -22,6 +19,8 @@ from sleap_lab.settings.config import DataConfig
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from sleap_lab.evaluation import Evaluation
 
 
 @dataclass(frozen=True, repr=False)
@@ -38,7 +37,7 @@ class Result:
     folder: Path
     summary: RunSummary
     poses: Poses | None = None
-    evaluation: Evaluation | None = None
+    evaluation: "Evaluation | None" = None
 
     def __repr__(self) -> str:
         """Return status, counts and folder in a line."""
@@ -50,6 +49,8 @@ class Result:
 
     def _repr_html_(self) -> str:
         """Return a table of counts and metrics, for notebooks."""
+        import html
+
         rows = {**self.summary.counts, **{name: f"{v:.4g}" for name, v in self.metrics.items()}}
         cells = "".join(f"<tr><td>{name}</td><td>{value}</td></tr>" for name, value in rows.items())
         return f"<p>{html.escape(repr(self))}</p><table>{cells}</table>"
@@ -95,6 +96,8 @@ class Result:
         Raises:
             RunError: There are no poses, or the frame was not processed.
         """
+        from sleap_lab.poses.plot import draw_frame
+
         poses = self._poses()
         processed = poses.frames[poses.frames[:, 0] == video, 1].tolist()
         if frame is None:

@@ -1,16 +1,20 @@
 """The lines that the terminal shows at the end of a run."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sleap_lab import terminal
 from sleap_lab.errors import listed
-from sleap_lab.evaluation import Evaluation
-from sleap_lab.quality.breakdown import QUALITY_FILE
-from sleap_lab.quality.suspects import SUSPECTS_FILE
 from sleap_lab.runs.results import OVERLAY, REPORT
 from sleap_lab.runs.run import Run
 from sleap_lab.runs.summary import RunSummary
+
+if TYPE_CHECKING:
+    from sleap_lab.evaluation import Evaluation
+
+log = logging.getLogger("sleap_lab")
 
 VIDEO_COLUMNS = ("video", "asked", "read", "bad", "status")
 TERMINAL_METRICS = (
@@ -34,14 +38,23 @@ TERMINAL_METRICS = (
 """Metrics worth a line in the terminal; all of them are in `metrics.json`."""
 
 
-def show(run: Run, evaluation: Evaluation | None, files: Sequence[Path]) -> None:
-    """Show the outcome of a run.
+def show_outcome(run: Run, evaluation: "Evaluation | None", files: Sequence[Path]) -> None:
+    """Log the notes of a run and show its outcome; the outcomes of jobs are shown by the sweep.
 
     Args:
-        run: The run.
+        run: The run; its summary gets the notes of the evaluation.
         evaluation: The metrics, where it was evaluated.
         files: The predictions that were written.
     """
+    summary = run.summary
+    summary.notes += evaluation.notes if evaluation is not None else ()
+    for note in summary.notes:
+        log.warning("%s", note)
+    if summary.job is None:
+        _show(run, evaluation, files)
+
+
+def _show(run: Run, evaluation: "Evaluation | None", files: Sequence[Path]) -> None:
     summary = run.summary
     _tell(summary)
     metrics = {
@@ -85,7 +98,7 @@ def show(run: Run, evaluation: Evaluation | None, files: Sequence[Path]) -> None
 
 
 def _places(
-    run: Run, evaluation: Evaluation | None, files: Sequence[Path]
+    run: Run, evaluation: "Evaluation | None", files: Sequence[Path]
 ) -> Iterator[tuple[str, str]]:
     """Yield what a run has written, and where it is."""
     config, folder = run.config, run.folder
@@ -95,6 +108,9 @@ def _places(
             terminal.shown(config.evaluator.save_metrics or folder / "metrics.json"),
         )
     if config.evaluator.quality:
+        from sleap_lab.quality.breakdown import QUALITY_FILE
+        from sleap_lab.quality.suspects import SUSPECTS_FILE
+
         yield "quality", terminal.shown(folder / QUALITY_FILE)
         yield "moments", terminal.shown(folder / SUSPECTS_FILE)
     if files:

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 Pairs = tuple[np.ndarray, np.ndarray]
 
@@ -19,6 +18,8 @@ def hungarian(cost: np.ndarray) -> Pairs:
     Returns:
         Rows and columns of the min(rows, columns) pairs, by row.
     """
+    from scipy.optimize import linear_sum_assignment  # slow to import
+
     rows, columns = linear_sum_assignment(finite(cost))
     return rows, columns
 

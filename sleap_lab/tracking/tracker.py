@@ -5,18 +5,20 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from functools import partial
 from itertools import count, islice
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sleap_lab.poses.record import Poses, concatenate
 from sleap_lab.settings.config import TrackerConfig
 from sleap_lab.settings.tracker import ABSENCE, check_tracker, known_animals
-from sleap_lab.tracking.absence import AbsenceLinker
-from sleap_lab.tracking.choose import choose
 from sleap_lab.tracking.cleanup import connect_single_breaks, cull
 from sleap_lab.tracking.doubt import in_order
 from sleap_lab.tracking.linker import Linker
 from sleap_lab.tracking.watch import Watch, onwards, unwatched, within
+
+if TYPE_CHECKING:
+    from sleap_lab.tracking.absence import AbsenceLinker
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +77,7 @@ def track(
     return _name_tracks(concatenate(parts))
 
 
-def _doubts(linkers: Collection[Linker | AbsenceLinker], config: TrackerConfig) -> list[str]:
+def _doubts(linkers: "Collection[Linker | AbsenceLinker]", config: TrackerConfig) -> list[str]:
     """Return what to say about detections that could be of several tracks alike."""
     kept, parted = sum(each.doubts for each in linkers), sum(each.parted for each in linkers)
     if config.undecided == "reference":
@@ -112,12 +114,14 @@ def _resolve(config: TrackerConfig, poses: Poses) -> TrackerConfig:
 
 def _linker(
     poses: Poses, config: TrackerConfig, read_image: ReadImage | None, video: int
-) -> Linker | AbsenceLinker:
+) -> "Linker | AbsenceLinker":
     """Return the linker of one video with the motion model or appearance that the config chooses.
 
     OpenCV is imported for optical flow and appearance only.
     """
     if config.method in ABSENCE:
+        from sleap_lab.tracking.absence import AbsenceLinker
+
         return AbsenceLinker(poses, config)
     if config.use_flow and read_image:
         from sleap_lab.tracking.flow import Flow
@@ -143,7 +147,7 @@ def _track_video(
     config: TrackerConfig,
     read_image: ReadImage | None,
     first: int,
-    linkers: list[Linker | AbsenceLinker],
+    linkers: "list[Linker | AbsenceLinker]",
     notes: list[str] | None,
     watch: Watch,
 ) -> Poses:
@@ -186,6 +190,8 @@ def _track_video(
     if only:
         said = notes
         return by(config, poses)
+    from sleap_lab.tracking.choose import choose
+
     said, linkers = None, []  # what trackers say that are not taken is of no interest
     tried = {"global": replace(config, method="global")}
     for name in ABSENCE:
@@ -200,7 +206,7 @@ def _track_video(
 def _track_online(
     poses: Poses,
     config: TrackerConfig,
-    linker: Linker | AbsenceLinker,
+    linker: "Linker | AbsenceLinker",
     first: int,
     watch: Watch,
 ) -> Poses:
