@@ -3,6 +3,7 @@
 The tests of the report share them.
 """
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -83,3 +84,20 @@ def read_image() -> Callable[[int, int], np.ndarray]:
         return np.full((80, 100, 1), 40 + 10 * frame, dtype=np.uint8)
 
     return read
+
+
+@pytest.fixture(scope="session")
+def chromium() -> object:
+    """The Chromium of this machine, driven by Playwright."""
+    api = pytest.importorskip(
+        "playwright.sync_api", reason="Playwright is not installed; pip install playwright"
+    )
+    path = next(
+        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+    )
+    if path is None:
+        pytest.skip("no Chromium on this machine; the page is not played")
+    with api.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()

@@ -31,3 +31,14 @@ def test_the_report_in_a_browser(browse, report, width):
         "Nodes found", "Confidence of predicted instances",
     ]  # fmt: skip
     assert found["overflow"] <= 0
+
+
+def test_what_is_folded_is_unfolded_on_paper(chromium, report):
+    page = chromium.new_page()
+    page.goto(report.as_uri())
+    inside = page.locator("details:has-text('All metrics') td").first
+    assert not inside.is_visible()
+    page.emulate_media(media="print")
+    assert inside.is_visible()
+    assert not page.is_visible("text=All 1 settings")
+    page.close()

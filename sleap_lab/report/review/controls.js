@@ -224,7 +224,9 @@ if (byId("videos")) {
   byId("videos").addEventListener("change", event => openNumber(Number(event.target.value)));
 }
 window.addEventListener("resize", layOut);
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", layOut);
+for (const drawn of ["(prefers-color-scheme: dark)", "print"]) {  // paper is always light
+  matchMedia(drawn).addEventListener("change", layOut);
+}
 
 openNumber(data.moments.length ? data.moments[0].video : 0);
 if (data.moments.length) {

@@ -1,7 +1,5 @@
 """A scene of two discs on a dark floor, each followed by a pose of its centre."""
 
-import shutil
-
 import numpy as np
 import pytest
 
@@ -98,23 +96,6 @@ def unreadable():
         raise RunError("it is torn")
 
     return read
-
-
-@pytest.fixture(scope="session")
-def chromium():
-    """The Chromium of this machine, driven by Playwright."""
-    api = pytest.importorskip(
-        "playwright.sync_api", reason="Playwright is not installed; pip install playwright"
-    )
-    path = next(
-        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-    )
-    if path is None:
-        pytest.skip("no Chromium on this machine; the page is not played")
-    with api.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -317,3 +317,18 @@ def test_it_plays_in_a_sandboxed_frame(play, chromium, make_recording, tmp_path)
     inner.locator("#moments button").first.click()
     inner.locator("#picture[data-frame='30']").wait_for()
     outer.close()
+
+
+def test_paper_has_all_moments_and_light_lanes(play, make_recording):
+    """What scrolls on a screen is whole on paper, and what nobody can press is not there."""
+    page = play(make_recording(), scheme="dark")
+    brightness = """() => {
+      const lanes = document.getElementById("timeline");
+      return lanes.getContext("2d").getImageData(lanes.width - 3, 3, 1, 1).data[0];
+    }"""
+    assert page.evaluate(brightness) < 60
+    page.emulate_media(media="print")
+    page.wait_for_function(f"({brightness})() > 230")
+    assert not page.is_visible(".controls")
+    hidden = "node => node.scrollHeight > node.clientHeight"
+    assert not any(page.locator(part).evaluate(hidden) for part in (".list", ".lanes"))
