@@ -77,10 +77,12 @@ class PairedConvReLU(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (b, in_channels, h, w) to (b, out_channels, h, w).
 
-        Odd widths have a pixel without a neighbour. In float16, and where another library than
-        oneDNN takes over, the last bits of pairs would differ.
+        Odd widths have a pixel without a neighbour. In float16, in maps narrower than the window,
+        and where another library than oneDNN takes over, the last bits of pairs would differ.
         """
-        apart = x.shape[-1] % 2 or x.numel() <= FEW or self.pairs.weight.dtype == torch.float16
+        width, kernel = x.shape[-1], self.single.kernel_size[-1]
+        few = width < kernel or x.numel() <= FEW
+        apart = width % 2 or few or self.pairs.weight.dtype == torch.float16
         return self.single(x) if apart else self.paired(x)
 
     def paired(self, x: Tensor) -> Tensor:

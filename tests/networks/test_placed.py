@@ -103,10 +103,19 @@ def test_the_maps_of_a_placed_network_are_the_same_to_the_last_bit(narrow_networ
     ],
 )
 def test_single_pixels_where_pairs_would_differ(shape, dtype):
-    single = relu_convolution(8, 8).to(dtype)
+    compares_single_pixels(relu_convolution(shape[1], 8).to(dtype), images(*shape).to(dtype))
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("width", [2, 4])
+def test_single_pixels_where_a_map_is_narrower_than_the_window(width):
+    compares_single_pixels(relu_convolution(17, 8, 7), images(4, 17, 400, width))
+
+
+def compares_single_pixels(single, x):
     layer = PairedConvReLU(copy.deepcopy(single))
     layer.pairs.register_forward_hook(lambda *_: pytest.fail("computed pairs"))
-    assert torch.equal(layer(x := images(*shape).to(dtype)), single(x))
+    assert torch.equal(layer(x), single(x))
 
 
 @torch.inference_mode()
