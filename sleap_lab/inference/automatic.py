@@ -90,7 +90,8 @@ def _choose_batch_size(
 
     if device.type == "cpu":
         threads = batch_size.threads_of(config.runtime)
-        return batch_size.size_on_processor(threads), f"as many as {threads} threads need"
+        why = f"{batch_size.LEAST} at least, and one for each thread ({threads})"
+        return batch_size.size_on_processor(threads), why
     if device.type != "cuda":
         return batch_size.LEAST, f"the memory that {device} needs cannot be measured"
     frames = first(batch_size.SAMPLE)

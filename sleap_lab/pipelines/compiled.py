@@ -21,6 +21,9 @@ from sleap_lab.pipelines.profile import doing
 Shape = tuple[int, ...]
 """Channels, height and width of an image."""
 
+HINTS = " Set TORCHDYNAMO_VERBOSE"
+"""Begins what PyTorch's messages say on top of the reason, for its developers."""
+
 _compiling = threading.Lock()
 """PyTorch compiles one network at a time: a second one could load files that are half written."""
 
@@ -69,18 +72,18 @@ class Compiled:
                 return self._ways[shape]
             if len(self._ways) == MAX_SHAPES:
                 return self._give_up(shape, f"{MAX_SHAPES} other sizes are")
-            self._ways[shape] = torch.compile(
-                _of_its_own(self._network),
-                dynamic=False,
-                backend=self._backend,
-                options=_options(self._backend),
-            )
             try:
+                self._ways[shape] = torch.compile(
+                    _of_its_own(self._network),
+                    dynamic=False,
+                    backend=self._backend,
+                    options=_options(self._backend),
+                )
                 self._ways[shape](next(_passes(images, self._rows)))
             except Exception as error:
                 if out_of_memory(error):
                     raise
-                return self._give_up(shape, one_line(error))
+                return self._give_up(shape, one_line(error).partition(HINTS)[0])
             return self._ways[shape]
 
     def _give_up(self, shape: Shape, why: str) -> Network:

@@ -45,7 +45,7 @@ def test_what_auto_would_choose_is_shown_and_tried_out(video_path, single, monke
     words = ["batch_size=auto", "precision=auto", "compile=auto", "device=cpu", "num_threads=6"]
     given = ["logger=none", *(f"runtime.{word}" for word in words)]
     told = [one.text for one in examine([str(video_path), str(single)], given)]
-    assert "runtime.batch_size=auto chose 8: as many as 6 threads need." in told
+    assert "runtime.batch_size=auto chose 8: 4 at least, and one for each thread (6)." in told
     assert "runtime.compile=auto chose false: on a processor it gains nothing." in told
     assert sum(text.startswith("runtime.precision=auto chose ") for text in told) == 1
 

@@ -46,7 +46,7 @@ def test_a_processor_gets_a_frame_for_each_thread_and_four_at_least(config):
     assert chosen(config)[0].batch_size == 4
     runtime, notes = chosen(on(config, num_threads=6))
     assert runtime.batch_size == 8
-    assert notes == ["runtime.batch_size=auto chose 8: as many as 6 threads need."]
+    assert notes == ["runtime.batch_size=auto chose 8: 4 at least, and one for each thread (6)."]
 
 
 def test_what_is_asked_for_stays(config):
@@ -61,7 +61,9 @@ def test_the_result_is_stored_under_the_size_that_was_chosen(config, tmp_path):
     first = detect_cached(source, config, "cpu", cache, {}, watch=watch)
     again = detect_cached(source, on(config, batch_size=4), "cpu", cache, outcomes, watch=watch)
     assert outcomes["predict"] == "hit"
-    assert first.remarks == ("runtime.batch_size=auto chose 4: as many as 1 threads need.",)
+    assert first.remarks == (
+        "runtime.batch_size=auto chose 4: 4 at least, and one for each thread (1).",
+    )
     assert again.remarks == ()
     assert first.poses.points[:, 0].tolist() == [[4, 6]] * 7
     assert detect(source, config).remarks == first.remarks

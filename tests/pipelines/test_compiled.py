@@ -114,7 +114,23 @@ def test_what_cannot_be_compiled_is_computed_and_told(worst):
             assert worst(run(images), Sums()(images)) == 0
     assert len(told) == 1
     assert told[0].startswith("A network is not compiled for images of 6x8 px: ")
-    assert "no compiler is here" in told[0]
+    assert told[0].endswith("no compiler is here.")
+
+
+def test_a_python_that_pytorch_cannot_compile_for_is_told(worst, monkeypatch):
+    def refuse(*args, **settings):
+        raise RuntimeError("torch.compile is not supported on Python 3.15+")
+
+    monkeypatch.setattr(torch, "compile", refuse)
+    told = []
+    run = Compiled(Sums(), 4, told.append)
+    images = torch.rand(2, 1, 6, 8)
+    with torch.inference_mode():
+        assert worst(run(images), Sums()(images)) == 0
+    assert told == [
+        "A network is not compiled for images of 6x8 px: "
+        "torch.compile is not supported on Python 3.15+."
+    ]
 
 
 class Full(nn.Module):
