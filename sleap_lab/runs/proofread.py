@@ -16,7 +16,7 @@ from sleap_lab.quality.neighbours import Order
 from sleap_lab.runs.subject import Subject, of_our_videos
 from sleap_lab.settings.config import EvaluatorConfig
 
-HOW = EvaluatorConfig(evaluate=True, identity=True, user_labels_only=False)
+HOW = EvaluatorConfig(evaluate=True, identity=True, user_labels_only=False, nodes="common")
 SPREAD = 0.1  # of OKS, at least: who an animal is, is asked here, and not how well it is placed
 
 

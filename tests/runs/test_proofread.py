@@ -80,6 +80,18 @@ def test_frames_in_which_one_animal_was_corrected_are_not_proofread():
     assert proofread(in_order(tracked(30)), truth, HOW).checked.all()
 
 
+def test_who_an_animal_is_is_seen_by_the_nodes_that_both_have():
+    fewer = tracked(100)
+    fewer = make_poses(
+        Skeleton(("b", "a")),
+        fewer.points[:, [1, 0]],
+        frame=fewer.frame,
+        tracks=fewer.tracks,
+        track_names=fewer.track_names,
+    )
+    assert proofread(in_order(tracked(30)), fewer).switches.tolist() == [30, 30]
+
+
 def test_truth_without_tracks_or_of_other_frames_tells_nothing():
     untracked = replace(tracked(100), tracks=np.full(120, -1, np.int32))
     assert proofread(in_order(tracked(30)), untracked) is None
