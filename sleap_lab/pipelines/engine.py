@@ -4,7 +4,7 @@ import logging
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from math import ceil
 from typing import Any
@@ -80,23 +80,39 @@ def predict(
     pending: deque[list[Future[Prediction]]] = deque()
     turns, room = Turns(), Room()
     waiting = workers if ahead else 0  # passes that wait, so that no worker does
-    # This thread does little: further threads for it would stay awake and disturb the workers.
-    torch.set_num_threads(1)
     try:
-        for batch in _batches(frames, batch_size):
-            share = _frames_of_a_pass(batch, pipeline, workers)
-            pending.append(
-                [
-                    pool.submit(_turn, batch[i : i + share], pipeline, clock, turns, room)
-                    for i in range(0, len(batch), share)
-                ]
-            )
-            if sum(map(len, pending)) > waiting:
-                yield _joined([part.result() for part in pending.popleft()])
-        while pending:
-            yield _joined([part.result() for part in pending.popleft()])
+        batches = _batches(frames, batch_size)
+        while True:
+            with _one_thread():
+                for batch in batches:
+                    share = _frames_of_a_pass(batch, pipeline, workers)
+                    pending.append(
+                        [
+                            pool.submit(_turn, batch[i : i + share], pipeline, clock, turns, room)
+                            for i in range(0, len(batch), share)
+                        ]
+                    )
+                    if sum(map(len, pending)) > waiting:
+                        break
+                if not pending:
+                    return
+                prediction = _joined([part.result() for part in pending.popleft()])
+            yield prediction
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let this thread, which does little, have no further ones.
+
+    They would stay awake and disturb the workers. Whoever takes predictions has as many as before.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
         torch.set_num_threads(threads)
 
 

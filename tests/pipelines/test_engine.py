@@ -456,3 +456,14 @@ def test_no_frames(anywhere):
     pipeline, seen = anywhere
     assert list(predict([], pipeline, batch_size=2)) == []
     assert seen == []
+
+
+def test_whoever_takes_predictions_has_as_many_threads_as_before(anywhere, threads):
+    """Else a second stream beside an open one would have a single thread, and leave one behind."""
+    threads(3)
+    pipeline, _ = anywhere
+    frames = [frame(i) for i in range(4)]
+    first, second = (predict(frames, pipeline, batch_size=1) for _ in range(2))
+    for _ in zip(first, second, strict=True):
+        assert torch.get_num_threads() == 3
+    assert torch.get_num_threads() == 3
