@@ -85,12 +85,9 @@ def predict(
         while True:
             with _one_thread():
                 for batch in batches:
-                    share = _frames_of_a_pass(batch, pipeline, workers)
+                    passes = _passes(batch, pipeline, workers)
                     pending.append(
-                        [
-                            pool.submit(_turn, batch[i : i + share], pipeline, clock, turns, room)
-                            for i in range(0, len(batch), share)
-                        ]
+                        [pool.submit(_turn, part, pipeline, clock, turns, room) for part in passes]
                     )
                     if sum(map(len, pending)) > waiting:
                         break
@@ -141,14 +138,15 @@ def _kind(frame: Frame) -> Kind:
     return None if frame.image is None else (frame.image.shape, frame.image.dtype)
 
 
-def _frames_of_a_pass(batch: list[Frame], pipeline: Pipeline, workers: int) -> int:
-    """Return how many frames of a batch one worker takes."""
+def _passes(batch: list[Frame], pipeline: Pipeline, workers: int) -> list[list[Frame]]:
+    """Divide a batch into what one worker takes at a time."""
     image = batch[0].image
     if image is None or pipeline.accelerator is not None:
-        return len(batch)
+        return [batch]
     height, width = pipeline.images.matched_size(*image.shape[:2])
     in_cache = int(CACHE_BYTES / (height * width * pipeline.bytes_per_pixel))
-    return max(ceil(len(batch) / workers), min(len(batch), in_cache))
+    share = max(ceil(len(batch) / workers), min(len(batch), in_cache))
+    return [batch[i : i + share] for i in range(0, len(batch), share)]
 
 
 def _turn(
