@@ -45,11 +45,21 @@ class Card:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of the page; the first column names the row."""
+    """A table of the page; the first column names the row.
+
+    Attributes:
+        title: What it is about.
+        header: Names of the columns.
+        rows: Cells.
+        links: Where the first cell of each row leads; empty where none leads anywhere.
+        note: What a reader must know, above the rows.
+    """
 
     title: str
     header: tuple[str, ...]
     rows: list[tuple[str, ...]]
+    links: tuple[str, ...] = ()
+    note: str = ""
 
     @property
     def folded(self) -> bool:
@@ -296,7 +306,9 @@ def _switch_table(evaluation: Evaluation) -> Table:
         )
         for s in evaluation.switches
     ]
-    return Table("Identity switches", header, rows)
+    links = tuple(f"review.html#video={s.pose_video}&frame={s.frame}" for s in evaluation.switches)
+    note = "A row leads to its moment in review.html, once sleap-lab review has made that page."
+    return Table("Identity switches", header, rows, links, note)
 
 
 def _all_metrics(evaluation: Evaluation) -> Table:

@@ -18,7 +18,7 @@ from sleap_lab.quality.assess import Quality
 from sleap_lab.report import numbers
 from sleap_lab.report.drawing import encoded, house_style
 from sleap_lab.report.panels import Panel, accuracy_panels, content_panels, groups
-from sleap_lab.report.pictures import Picture, take_pictures
+from sleap_lab.report.pictures import Picture, switch_pictures, take_pictures
 from sleap_lab.report.radii import radius_tables
 from sleap_lab.report.signs import no_signs, quality_panels
 from sleap_lab.report.written import number, text
@@ -186,6 +186,7 @@ class _Drawn(NamedTuple):
     worst: list[Picture]
     even: list[Picture]
     unreadable: list[str]
+    switched: list[Picture]
 
 
 def _draw(
@@ -205,6 +206,9 @@ def _draw(
             if read_image
             else ([], [], [])
         ),
+        switch_pictures(poses, truth, evaluation, read_image, names)
+        if read_image and truth is not None and evaluation is not None
+        else [],
     )
 
 

@@ -1,17 +1,18 @@
 """The frames that the report shows, as pictures with captions."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from sleap_lab.errors.interruption import raise_interruption
-from sleap_lab.evaluation import Evaluation
+from sleap_lab.evaluation import Evaluation, Switch
 from sleap_lab.poses.record import Poses
 from sleap_lab.report import drawing, overlay
 
 WORST_FRAMES = 4
 EVEN_FRAMES = 4
+MOST_SWITCHES = 4
 MOMENT = 15  # frames
 
 
@@ -116,6 +117,75 @@ def take_pictures(
         picture = _picture(image, poses, truth, evaluation, place, video, frame, pair)
         (even if pair is None else worst).append(picture)
     return worst, even, list(unreadable)
+
+
+def switch_pictures(
+    poses: Poses,
+    truth: Poses,
+    evaluation: Evaluation,
+    read_image: Callable[[int, int], np.ndarray],
+    names: Sequence[str] = (),
+) -> list[Picture]:
+    """Draw moments of identity switches over the whole run, zoomed in on the animal.
+
+    A frame that cannot be read is left out.
+
+    Args:
+        poses: Predictions, with names of tracks as in the switches.
+        truth: Ground truth, with the same video indices.
+        evaluation: How the two were matched, and the switches.
+        read_image: (video, frame) to (h, w, c) uint8.
+        names: Names of the videos, if they have any.
+    """
+    pictures = []
+    for switch in _apart(evaluation.switches):
+        video, frame = switch.pose_video, switch.frame
+        try:
+            image = read_image(video, frame)
+        except Exception as error:  # whatever the reader of this kind of video raises
+            raise_interruption(error)
+            continue
+        place = place_name(poses, names, video, frame)
+        pair = _pair_of(switch, poses, evaluation)
+        picture = _picture(image, poses, truth, evaluation, place, video, frame, pair)
+        caption = (
+            f"{switch.truth_track} is followed by {switch.to_track} from here on, "
+            f"by {switch.from_track} before"
+        )
+        alt = f"{place} with poses drawn over the image: {caption}"
+        pictures.append(replace(picture, caption=caption, alt=alt))
+    return pictures
+
+
+def _apart(switches: Sequence[Switch]) -> list[Switch]:
+    """Return switches from the first to the last, evenly chosen, one per moment."""
+    moments: list[Switch] = []
+    for switch in sorted(switches, key=lambda switch: (switch.pose_video, switch.frame)):
+        last = moments[-1] if moments else None
+        if (
+            last is None
+            or last.pose_video != switch.pose_video
+            or switch.frame - last.frame > MOMENT
+        ):
+            moments.append(switch)
+    count = min(len(moments), MOST_SWITCHES)
+    places = np.linspace(0, len(moments) - 1, count).round().astype(int).tolist()
+    return [moments[place] for place in places]
+
+
+def _pair_of(switch: Switch, poses: Poses, evaluation: Evaluation) -> int | None:
+    """Return the matched pair of the animal at its switch; None if it was matched otherwise."""
+    rows = evaluation.matches.pose_rows
+    here = (poses.video[rows] == switch.pose_video) & (poses.frame[rows] == switch.frame)
+    return next(
+        (
+            int(pair)
+            for pair in np.flatnonzero(here)
+            if poses.tracks[rows[pair]] >= 0
+            and poses.track_names[poses.tracks[rows[pair]]] == switch.to_track
+        ),
+        None,
+    )
 
 
 def place_name(poses: Poses, names: Sequence[str], video: int, frame: int) -> str:

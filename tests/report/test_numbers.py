@@ -79,6 +79,9 @@ def test_identity_has_cards_and_tables(poses, evaluation):
         ("idf1", "0.5000"), ("mota", "-1.0000"), ("hota", "0.2500"), ("switches", "1"),
     ]  # fmt: skip
     assert tables["Identity switches"].rows == [("a", "0", "3", "b", "c", "b", "40.00 px")]
+    assert tables["Identity switches"].links == (
+        f"review.html#video={switch.pose_video}&frame={switch.frame}",
+    )
 
 
 def test_tables_of_a_compared_run(evaluation):

@@ -4,12 +4,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from sleap_lab.evaluation import Switch
 from sleap_lab.poses.record import Skeleton, make_poses
 from sleap_lab.report import overlay
 from sleap_lab.report.pictures import (
     _legend,
     even_frames,
     pair_errors,
+    switch_pictures,
     take_pictures,
     worst_pairs,
 )
@@ -93,3 +95,31 @@ def test_one_picture_per_moment():
         matches=SimpleNamespace(pose_rows=np.arange(5)),
     )
     assert worst_pairs(poses, evaluation) == [1, 4, 0]
+
+
+def test_switches_are_shown_from_first_to_last_one_per_moment(poses, truth, evaluation):
+    switches = tuple(
+        Switch(0, 0, frame, "one", "a", "b", "two", 1.0) for frame in (0, 1, 40, 80, 120, 160, 170)
+    )
+    asked = []
+
+    def read(video, frame):
+        asked.append(frame)
+        return np.zeros((80, 100, 1), np.uint8)
+
+    switch_pictures(poses, truth, replace(evaluation, switches=switches), read)
+    assert asked == [0, 40, 120, 160]
+
+
+def test_a_switch_shows_the_animal_and_says_who_follows_it(poses, truth, evaluation, read_image):
+    switch = Switch(0, 0, 2, "one", "a", "b", "two", 1.0)
+    found = replace(evaluation, switches=(switch,))
+    (picture,) = switch_pictures(poses, truth, found, read_image)
+    assert picture.title == "Frame 2"
+    assert picture.caption == "one is followed by b from here on, by a before"
+    assert "b" in [name for name, _ in picture.legend]
+
+    def torn(video, frame):
+        raise ValueError("torn")
+
+    assert switch_pictures(poses, truth, found, torn) == []

@@ -234,3 +234,15 @@ if (data.moments.length) {
   markMoment(byId("moments"), byId("now"), -1);
 }
 if (!now.video.film) now.clock.seek(0);
+
+// Links such as #video=0&frame=7 lead to a frame, with the index of the video in the run.
+function goToAddress() {
+  const asked = new URLSearchParams(location.hash.slice(1));
+  const video = data.videos.findIndex(each => each.index === Number(asked.get("video")));
+  if (video < 0 || !asked.has("frame")) return;
+  openNumber(video);
+  const place = placeOf(now.video, Number(asked.get("frame")));
+  if (place >= 0) now.clock.seek(place);
+}
+window.addEventListener("hashchange", goToAddress);
+goToAddress();

@@ -233,6 +233,7 @@ def _video(recording: Recording, video: int, part: _Part) -> dict[str, Any]:
     places = np.stack([np.full(len(part.frames), video), part.frames], axis=1)
     return {
         "name": Path(recording.videos[video]).name,
+        "index": video,
         "film": part.film is not None,
         "size": part.canvas.film[::-1],
         "rate": part.rate,

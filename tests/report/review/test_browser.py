@@ -332,3 +332,15 @@ def test_paper_has_all_moments_and_light_lanes(play, make_recording):
     assert not page.is_visible(".controls")
     hidden = "node => node.scrollHeight > node.clientHeight"
     assert not any(page.locator(part).evaluate(hidden) for part in (".list", ".lanes"))
+
+
+def test_an_address_leads_to_a_frame(play, make_recording):
+    page = play(make_recording(videos=2))
+    for video, frame_asked in ((1, 33), (0, 12)):
+        page.evaluate(f"location.hash = 'video={video}&frame={frame_asked}'")
+        page.wait_for_selector(f"#picture[data-frame='{frame_asked}']")
+        assert page.input_value("#videos") == str(video)
+    page.reload()
+    page.wait_for_selector("#picture[data-frame='12']")
+    page.evaluate("location.hash = 'video=7&frame=3'")  # of another run
+    assert page.input_value("#videos") == "0"
