@@ -11,6 +11,7 @@ from sleap_lab.settings.config import TrackerConfig
 from sleap_lab.settings.tracker import known_animals
 from sleap_lab.tracking.bodies import Bodies, describe_bodies
 from sleap_lab.tracking.evidence import Evidence, learn
+from sleap_lab.tracking.halves import join_halves
 from sleap_lab.tracking.likeness import look_again
 from sleap_lab.tracking.network import LARGEST, Cost, Solution, join_near, link_cost, solve, windows
 from sleap_lab.tracking.passage import UNKNOWN, Passage, learn_passage
@@ -144,8 +145,10 @@ def identify(
     time = moments(poses)
     bodies = describe_bodies(poses)
     worth = np.where(poses.user, np.inf, np.nan_to_num(poses.instance_scores))
-    second = second_detections(bodies, time, worth, animals) & ~poses.user
-    rows = np.flatnonzero(~second)
+    bodies, half = join_halves(bodies, time, worth, poses.user)
+    rows = np.flatnonzero(~half)
+    second = second_detections(bodies.of(rows), time[rows], worth[rows], animals)
+    rows = rows[~second | poses.user[rows]]
     bodies, when = bodies.of(rows), time[rows]
     runs = find_tracklets(bodies, when, within(watch, SURE_LINKS))
     if tracklets is not None:
