@@ -1,8 +1,7 @@
 """Halves of poses: one animal that was found as two detections, each with nodes of its own.
 
-A network that groups nodes to animals may end an animal in its middle. Each half is a pose then, and
-the two share no node. Laid together they are a body like any other, which two animals hardly ever
-are.
+A network that groups nodes to animals may cut an animal in two. Each half is a pose then, and the
+two share no node. Laid together they are a body like any other, which two animals hardly ever are.
 """
 
 from dataclasses import replace
@@ -13,7 +12,7 @@ from sleap_lab.tracking.bodies import Bodies
 from sleap_lab.tracking.runs import slots
 
 USUAL = 2.0  # median misfits of a pose up to which two halves are a body like any other
-EQUAL = 1e-3  # body lengths by which a node may be off at least
+EQUAL = 1e-3  # body lengths by which any node may be off
 
 
 def join_halves(
@@ -28,63 +27,89 @@ def join_halves(
         whole: (n,) true for detections that are known to be whole.
 
     Returns:
-        The bodies, whose detections with more nodes have those of their other halves, too; and (n,)
-        true for those other halves.
+        The bodies, where detections that stand for two halves have the nodes of both; and (n,) true
+        for the other halves, which are not to be used.
     """
     found = ~np.isnan(bodies.points)
-    other = np.zeros(len(time), dtype=bool)
-    rows, others = _apart(found, time, ~whole & ~found.all(axis=1))
-    if not len(rows):
-        return bodies, other
-    off = _off(bodies, bodies.points[found.sum(axis=1) > 1])
-    usual = np.nanmedian(off, axis=0) + EQUAL
-    both = np.where(found[rows], bodies.points[rows], bodies.points[others])
-    misfit = np.nan_to_num(_mean(_off(bodies, both) / usual), nan=np.inf)
-    near = misfit < USUAL * np.nanmedian(_mean(off / usual))
-    rows, others, both, misfit = rows[near], others[near], both[near], misfit[near]
-    least = np.full(len(time), np.inf)
-    for side in (rows, others):
-        np.minimum.at(least, side, misfit)
-    best = (misfit <= least[rows]) & (misfit <= least[others])
-    rows, others, both = rows[best], others[best], both[best]
     count = found.sum(axis=1)
-    smaller = (count[rows] < count[others]) | (
-        (count[rows] == count[others]) & (worth[rows] < worth[others])
-    )
-    rows, others = np.where(smaller, others, rows), np.where(smaller, rows, others)
+    rest = np.zeros(len(time), dtype=bool)
+    rows, others = _complements(found, time, ~whole)
+    if not len(rows):
+        return bodies, rest
+    both = np.where(found[rows], bodies.points[rows], bodies.points[others])
+    misfit, limit = _misfit(bodies, both, bodies.points[count > 1])
+    best = np.full(len(time), limit)
+    for side in (rows, others):
+        np.minimum.at(best, side, misfit)
+    joined = (misfit <= best[rows]) & (misfit <= best[others])
+    rows, others, both = rows[joined], others[joined], both[joined]
+    less = count[rows] < count[others]
+    less |= (count[rows] == count[others]) & (worth[rows] < worth[others])
+    kept = np.where(less, others, rows)
+    rest[np.where(less, rows, others)] = True
     points, center, heading = bodies.points.copy(), bodies.center.copy(), bodies.heading.copy()
-    points[rows] = both
-    center[rows], heading[rows] = bodies.place(both)
-    other[others] = True
-    return replace(bodies, points=points, center=center, heading=heading), other
+    points[kept], (center[kept], heading[kept]) = both, bodies.place(both)
+    return replace(bodies, points=points, center=center, heading=heading), rest
 
 
-def _apart(found: np.ndarray, time: np.ndarray, partial: np.ndarray) -> tuple[np.ndarray, ...]:
+def _complements(
+    found: np.ndarray, time: np.ndarray, chosen: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the pairs of rows of one moment that share no node.
 
     Args:
         found: (n, nodes) true where a node was found.
         time: (n,) time of each detection.
-        partial: (n,) true for detections that may be a half.
+        chosen: (n,) true for detections that are asked for.
     """
-    some = partial.nonzero()[0]
+    nodes, count = found.shape[1], found.sum(axis=1)
+    few = chosen & (2 * count <= nodes)  # one of two that share no node has no more than half
+    some = (chosen & (count < nodes) & np.isin(time, time[few])).nonzero()[0]
     _, table = slots(time[some])
     a, b = np.triu_indices(table.shape[1], 1)
-    frame, pair = ((table[:, a] >= 0) & (table[:, b] >= 0)).nonzero()
-    rows, others = some[table[frame, a[pair]]], some[table[frame, b[pair]]]
+    moment, pair = ((table[:, a] >= 0) & (table[:, b] >= 0)).nonzero()
+    rows, others = some[table[moment, a[pair]]], some[table[moment, b[pair]]]
+    fits = count[rows] + count[others] <= nodes
+    rows, others = rows[fits], others[fits]
     apart = ~(found[rows] & found[others]).any(axis=1)
     return rows[apart], others[apart]
 
 
+def _misfit(bodies: Bodies, points: np.ndarray, poses: np.ndarray) -> tuple[np.ndarray, float]:
+    """Return how far poses are from the typical body, and up to where one is a body like any other.
+
+    Args:
+        bodies: Knows the typical body.
+        points: (k, nodes) complex, what is asked for; nan where a node is missing.
+        poses: (m, nodes) complex, what is usual; with two nodes or more each.
+
+    Returns:
+        (k,) in usual distances of each node, inf where unknown, and the limit.
+    """
+    off = _off(bodies, poses)
+    known = ~np.isnan(off).all(axis=0)
+    usual = np.full(off.shape[1], EQUAL)
+    usual[known] += np.nanmedian(off[:, known], axis=0)
+    sizes = _size(off / usual)
+    sizes = sizes[~np.isnan(sizes)]
+    limit = USUAL * float(np.median(sizes)) if len(sizes) else 0.0
+    return np.nan_to_num(_size(_off(bodies, points) / usual), nan=np.inf), limit
+
+
 def _off(bodies: Bodies, points: np.ndarray) -> np.ndarray:
-    """Return (k, nodes) how far nodes are from the typical body, laid on poses, (k, nodes)."""
+    """Return how far nodes are from the typical body laid on their pose, (k, nodes).
+
+    Args:
+        bodies: Knows the typical body.
+        points: (k, nodes) complex; nan where missing, as the distance is then.
+    """
     center, heading = bodies.place(points)
     return np.abs((points - center[:, None]) * np.conj(heading)[:, None] - bodies.body)
 
 
-def _mean(off: np.ndarray) -> np.ndarray:
+def _size(off: np.ndarray) -> np.ndarray:
     """Return (k,) the root mean square over the nodes that were found; nan where there is none."""
     known = ~np.isnan(off)
     count = known.sum(axis=1)
-    total = np.where(known, off, 0) ** 2
-    return np.sqrt(total.sum(axis=1) / np.where(count, count, np.nan))
+    total = np.where(known, off**2, 0).sum(axis=1)
+    return np.sqrt(total / np.where(count, count, np.nan))

@@ -112,7 +112,7 @@ def _identified(
     if left_out := len(poses) - int(stay.sum()):
         said.append(
             f"Tracking: {left_out} of {len(poses)} instances were left out, because they belong "
-            "to no animal: second detections of an animal, or false ones."
+            "to no animal: second detections or other halves of an animal, or false ones."
         )
     for note in said:
         log.info(note)

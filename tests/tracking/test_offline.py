@@ -97,6 +97,33 @@ def test_second_detections_are_left_out():
     assert tracked.instance_scores.tolist() == [0.9] * 24
 
 
+def halved(rows, cut):
+    """Poses of which some are two: one with the head, and one with fin and tail."""
+    poses = scene([*rows, *[row for row in rows if row in cut]])
+    points = poses.points.copy()
+    points[: len(rows), 0][[row in cut for row in rows]] = np.nan
+    points[len(rows) :, 1:] = np.nan
+    return replace(poses, points=points)
+
+
+def whole(poses):
+    """Poses with the heads that are missing, opposite the tail seen from the middle of the fin."""
+    points = poses.points.copy()
+    fin, tail = points[:, 1], points[:, 2]
+    along = (fin - tail) @ np.array([[8, -1], [1, 8]]) / 65
+    points[:, 0] = np.where(np.isnan(points[:, 0]), tail + 12 * along, points[:, 0])
+    return replace(poses, points=points)
+
+
+@pytest.mark.parametrize("config", [GLOBAL, THREE])
+@pytest.mark.parametrize("unseen", [[], B[2:6]], ids=["all seen", "one unseen"])
+def test_halves_of_a_pose_are_one_animal(config, unseen):
+    rows = [row for row in mixed(A, B, C) if row not in unseen]
+    tracked = track(halved(rows, A), config)
+    assert len(tracked) == len(rows)
+    assert one_track_each(whole(tracked), A, [row for row in B if row not in unseen], C)
+
+
 def passers():
     """Shoals of four fish that cross along four lanes, and the number of each detection.
 
