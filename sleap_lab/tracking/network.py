@@ -251,6 +251,9 @@ def _matched(
 ) -> Solution:
     """Choose among links, each group of links that share ends by itself.
 
+    A table of what links gain over none is much smaller, and is solved much faster, than one that
+    has a place for each end and start without a link.
+
     Args:
         rows: (k,) rows of ends.
         others: (k,) rows of starts.
@@ -268,15 +271,16 @@ def _matched(
         own, i = np.unique(rows[part], return_inverse=True)
         theirs, j = np.unique(others[part], return_inverse=True)
         e, s = len(own), len(theirs)
-        square = np.full((e + s, e + s), IMPOSSIBLE)
-        square[i, j] = costs[part]
-        square[np.arange(e), s + np.arange(e)] = square[e + np.arange(s), np.arange(s)] = (
-            unlinked / 2
-        )
-        square[e:, s:] = 0.0
-        at, columns = linear_sum_assignment(square)
-        link = (at < e) & (columns < s)
-        found.append((own[at[link]], theirs[columns[link]], _margins(square, columns)[link]))
+        gain = np.zeros((max(e, s),) * 2)  # 0: neither is linked
+        gain[i, j] = costs[part] - unlinked
+        at, columns = linear_sum_assignment(gain[:e, :s])
+        partner = np.full(len(gain), -1)
+        partner[at] = columns
+        partner[partner < 0] = np.setdiff1d(np.arange(len(gain)), columns)
+        link = gain[at, columns] < 0
+        at, columns = at[link], columns[link]
+        margin = np.minimum(_margins(gain, partner)[at], -gain[at, columns])
+        found.append((own[at], theirs[columns], margin))
     none = np.zeros(0, dtype=np.intp)
     if not found:
         return Solution(none, none, none.astype(float), none)

@@ -1,4 +1,4 @@
-from itertools import permutations
+from itertools import chain, combinations, permutations
 
 import numpy as np
 import pytest
@@ -367,6 +367,24 @@ def test_links_that_share_no_end_are_chosen_apart():
 def test_an_end_has_one_beginning_and_a_beginning_one_end():
     assert near([0, 1, 1], {(0, 1): 2.0, (0, 2): 1.5}) == [(0, 2, 0.5)]
     assert near([0, 0, 1], {(0, 2): 2.0, (1, 2): 1.5}) == [(1, 2, 0.5)]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_links_and_margins_are_those_of_all_ways_to_link(seed):
+    draws = np.random.default_rng(seed)
+    ends, starts = draws.integers(1, 4, 2)
+    costs = {(i, ends + j): draws.uniform(0, ALONE) for i in range(ends) for j in range(starts)}
+    best, without = INF, dict.fromkeys(costs, INF)
+    for links in chain.from_iterable(combinations(costs, k) for k in range(4)):
+        if len({i for i, _ in links}) == len({j for _, j in links}) == len(links):
+            total = sum(costs[link] - ALONE for link in links)
+            best = min(best, total)
+            for link in set(costs) - set(links):
+                without[link] = min(without[link], total)
+    found = near([0] * ends + [1] * starts, costs)
+    assert sum(costs[i, j] - ALONE for i, j, _ in found) == pytest.approx(best)
+    for i, j, margin in found:
+        assert margin == pytest.approx(without[i, j] - best)
 
 
 def test_runs_far_apart_are_not_joined():
