@@ -101,9 +101,9 @@ def test_a_store_that_somebody_holds_costs_a_warning_and_is_filled_later(
         ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
         holder.execute("ROLLBACK")
     (run,) = tmp_path.glob("outputs/*/*/run.json")
-    (said,) = ended.stderr.splitlines()
+    # On a busy machine it may also say that it takes long.
+    (said,) = [line for line in ended.stderr.splitlines() if line.startswith("warning: ")]
     assert ended.returncode == 0
-    assert said.startswith("warning: ")
     assert said.endswith(
         f"database is locked; the run is complete in {run.parent}, "
         f"`sleap-lab sync {run.parent}` uploads it later"

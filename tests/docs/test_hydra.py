@@ -22,6 +22,9 @@ ROWS = re.findall(
     PAGE.read_text(encoding="utf-8"),
     re.MULTILINE,
 )
+ANSWERS: dict[str, list[str]] = {}  # by command; typed again, it may give something else
+for _command, _gives in ROWS:
+    ANSWERS.setdefault(_command, []).append(_gives)
 
 
 @pytest.fixture(scope="module")
@@ -40,9 +43,15 @@ def test_every_row_with_a_command_is_found():
     assert len(ROWS) == PAGE.read_text(encoding="utf-8").count("| `sleap-lab ") >= 20
 
 
-@pytest.mark.parametrize(("command", "gives"), ROWS)
-def test_a_command_gives_what_the_table_says(command, gives, folder):
+@pytest.mark.parametrize("command", ANSWERS)
+def test_a_command_gives_what_the_table_says(command, folder):
     """Takes seven seconds where the command is a sweep: each job is a process."""
+    for gives in ANSWERS[command]:
+        check(command, gives, folder)
+
+
+def check(command, gives, folder):
+    """Type a command and compare what it gives with a row of the table."""
     words = [sys.executable, "-m", "sleap_lab", *shlex.split(command)[1:]]
     ended = subprocess.run(
         words, cwd=folder, capture_output=True, text=True
