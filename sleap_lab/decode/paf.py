@@ -27,7 +27,7 @@ class GroupingOptions:
 
 @dataclass(frozen=True)
 class PeakPairs:
-    """Pairs of peaks that an edge can connect, one row each.
+    """All pairs of peaks that an edge can connect, ordered by edge, source and destination.
 
     Attributes:
         edge: (m,) index of the skeleton edge.
@@ -211,77 +211,69 @@ def score_lines(lines: Lines, size: float, options: GroupingOptions) -> Candidat
 
 def group(
     candidates: Candidates,
+    samples: np.ndarray,
     nodes: np.ndarray,
     edges: Sequence[tuple[int, int]],
     n_nodes: int,
     options: GroupingOptions,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Assemble the peaks of one sample into instances.
+    """Assemble the peaks of a batch into instances.
 
     Args:
-        candidates: Candidate edges of this sample; peaks are indices into `nodes`.
+        candidates: Candidate edges, in the order of `trace_lines`; peaks are rows of `nodes`.
+        samples: (p,) sample of each peak, ascending.
         nodes: (p,) node of each peak.
         edges: Node pairs.
         n_nodes: Number of nodes.
         options: Thresholds.
 
     Returns:
-        peaks (n, nodes) int, index of the peak at each node or -1; scores (n,), sum of the edge
-        scores of each instance.
+        peaks (n, nodes) int, row of the peak at each node or -1; scores (n,), sum of the edge
+        scores of each instance. Instances are ordered by sample, then as they are begun.
     """
-    instance_of = np.full(len(nodes), -1)
-    scores: list[float] = []
-    connections = _connections(candidates, len(edges), len(nodes), options.min_line_scores)
-    for e in edge_order(edges, n_nodes):
-        for source, destination, score in connections[e]:
-            if instance_of[source] < 0:
-                instance_of[source] = len(scores)
-                scores.append(0.0)
-            instance_of[destination] = instance_of[source]
-            scores[instance_of[source]] += score
-    peaks = np.full((len(scores), n_nodes), -1)
+    rows, scores = _connections(candidates, samples, options.min_line_scores)
+    source, destination = candidates.source[rows], candidates.destination[rows]
+    bounds = np.searchsorted(candidates.edge[rows], np.arange(len(edges) + 1)).tolist()
+    walk = [slice(bounds[e], bounds[e + 1]) for e in edge_order(edges, n_nodes)]
+    instance_of, begun = np.full(len(nodes), -1), 0
+    for here in walk:  # an edge at a time, in all samples; each of its peaks has one connection
+        new = source[here][instance_of[source[here]] < 0]
+        instance_of[new] = np.arange(begun, begun + len(new))
+        begun += len(new)
+        instance_of[destination[here]] = instance_of[source[here]]
+    walked = np.concatenate([np.zeros(0, dtype=np.intp), *(np.r_[here] for here in walk)])
+    totals = np.bincount(instance_of[source[walked]], scores[walked], minlength=begun)
+    peaks = np.full((begun, n_nodes), -1)
     grouped = np.flatnonzero(instance_of >= 0)
     peaks[instance_of[grouped], nodes[grouped]] = grouped
     threshold = options.min_instance_peaks
     min_peaks = int(threshold * n_nodes) if threshold < 1 else int(threshold)
-    keep = (peaks >= 0).sum(axis=1) >= min_peaks
-    return peaks[keep], np.asarray(scores)[keep]
+    kept = np.flatnonzero((peaks >= 0).sum(axis=1) >= min_peaks)
+    kept = kept[np.argsort(samples[peaks[kept].max(axis=1)], kind="stable")]
+    return peaks[kept], totals[kept]
 
 
 def _connections(
-    candidates: Candidates, n_edges: int, n_peaks: int, min_score: float
-) -> list[list[tuple[int, int, float]]]:
-    """Return the best one-to-one connections of every edge, by source.
+    candidates: Candidates, samples: np.ndarray, min_score: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the best one-to-one connections of every edge in every sample.
 
     Returns:
-        By edge, (source, destination, score) of its connections.
+        rows (m,) of the candidates, ascending, and their scores (m,) float64.
     """
-    edge = candidates.edge
-    (rows, i), (columns, j) = (
-        _places(edge, peaks, n_edges, n_peaks)
-        for peaks in (candidates.source, candidates.destination)
-    )
     costs = np.nan_to_num(-candidates.scores.astype(np.float64), nan=INFEASIBLE)
-    by_edge = np.argsort(edge, kind="stable")
-    bounds = np.searchsorted(edge[by_edge], np.arange(n_edges + 1)).tolist()
-    found: list[list[tuple[int, int, float]]] = []
-    for e in range(n_edges):
-        here = by_edge[bounds[e] : bounds[e + 1]]
-        cost = np.full((len(rows[e]), len(columns[e])), INFEASIBLE)
-        cost[i[here], j[here]] = costs[here]
-        a, b = linear_sum_assignment(cost)
-        pairs = zip(a.tolist(), b.tolist(), (-cost[a, b]).tolist(), strict=True)
-        found.append([(rows[e][a], columns[e][b], s) for a, b, s in pairs if s >= min_score])
-    return found
-
-
-def _places(
-    edge: np.ndarray, peaks: np.ndarray, n_edges: int, n_peaks: int
-) -> tuple[list[list[int]], np.ndarray]:
-    """Return the distinct peaks of every edge, ascending, and the place of each among them."""
-    present = np.zeros((n_edges, n_peaks), dtype=np.int64)
-    present[edge, peaks] = 1
-    place = present.cumsum(axis=1) - 1
-    distinct, ends = present.nonzero()[1].tolist(), present.sum(axis=1).cumsum().tolist()
-    bounds = zip([0, *ends], ends, strict=False)
-    return [distinct[begin:end] for begin, end in bounds], place[edge, peaks]
+    edge, source = candidates.edge, candidates.source
+    next_source = np.diff(source, prepend=-1) != 0
+    first = (np.diff(edge, prepend=-1) != 0) | (np.diff(samples[source], prepend=-1) != 0)
+    begins = np.flatnonzero(first)
+    # All pairs of the peaks at both ends of an edge make up a block, a row for each source.
+    heights = np.add.reduceat(next_source | first, begins, dtype=np.intp) if len(begins) else begins
+    ends = [*begins[1:].tolist(), len(costs)]
+    rows = [begins[:0]]
+    for begin, end, height in zip(begins.tolist(), ends, heights.tolist(), strict=False):
+        block = costs[begin:end].reshape(height, -1)
+        i, j = linear_sum_assignment(block)
+        rows.append(begin + i * block.shape[1] + j)
+    every = np.concatenate(rows)
+    chosen = every[-costs[every] >= min_score]
+    return chosen, -costs[chosen]

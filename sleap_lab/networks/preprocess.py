@@ -240,13 +240,17 @@ def cut_crops(images: Tensor, samples: np.ndarray, corners: np.ndarray, size: in
     return crops
 
 
-def crop_places(samples: np.ndarray, corners: np.ndarray, size: int) -> np.ndarray:
-    """Return the sample, x and y of the first pixel of crops, (n, 3) int64, for `gather_crops`.
+def crop_places(
+    samples: np.ndarray, corners: np.ndarray, size: int, shape: tuple[int, int]
+) -> np.ndarray:
+    """Return where `gather_crops` finds crops: sample, row and column (n, 3) int64.
 
-    The arguments are those of `cut_crops`.
+    Rows and columns count from a border of `size` px around the images. The first three arguments
+    are those of `cut_crops`, `shape` is the height and width of the images.
     """
-    origins = crop_origins(corners, size)
-    return np.concatenate([np.asarray(samples, dtype=np.int64)[:, None], origins], axis=1)
+    origins = crop_origins(corners, size)[:, ::-1]
+    places = np.clip(origins + size, 0, np.add(shape, size))  # far outside is all black, too
+    return np.concatenate([np.asarray(samples, dtype=np.int64)[:, None], places], axis=1)
 
 
 def gather_crops(images: Tensor, places: Tensor, size: int) -> Tensor:
@@ -259,10 +263,6 @@ def gather_crops(images: Tensor, places: Tensor, size: int) -> Tensor:
         places: (n, 3) result of `crop_places`, on the device of the images.
         size: Side of the crops, px.
     """
-    h, w = images.shape[-2:]
-    steps = torch.arange(size, device=images.device)
-    x, y = places[:, 1, None] + steps, places[:, 2, None] + steps
-    rows, columns = y.clamp(0, h - 1)[:, :, None], x.clamp(0, w - 1)[:, None, :]
-    crops = images[places[:, 0, None, None], :, rows, columns].movedim(-1, 1)
-    inside = ((y >= 0) & (y < h))[:, :, None] & ((x >= 0) & (x < w))[:, None, :]
-    return crops * inside[:, None]
+    windows = F.pad(images, (size,) * 4).unfold(2, size, 1).unfold(3, size, 1)
+    sample, row, column = places.unbind(dim=1)
+    return windows[sample, :, row, column]

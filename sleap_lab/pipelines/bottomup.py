@@ -177,17 +177,7 @@ def graphs(
     observed: TracedPeaks, *, peak_threshold: float, grouping: GroupingOptions
 ) -> list[Graph]:
     """Return the peaks above the threshold of each frame and the edges that can connect them."""
-    above = observed.values > peak_threshold
-    row = np.cumsum(above) - 1
-    kept = above[observed.source] & above[observed.destination]
-    lines = Lines(
-        observed.edge[kept],
-        row[observed.source[kept]],
-        row[observed.destination[kept]],
-        observed.along[kept],
-        observed.length[kept],
-    )
-    candidates = score_lines(lines, float(observed.size[0]), grouping)
+    above, candidates = _above(observed, peak_threshold, grouping)
     node, points, point_scores = (
         observed.node[above],
         observed.points[above],
@@ -207,6 +197,26 @@ def graphs(
     return found
 
 
+def _above(
+    observed: TracedPeaks, peak_threshold: float, grouping: GroupingOptions
+) -> tuple[np.ndarray, Candidates]:
+    """Return the rows (p,) of the peaks above the threshold, and the edges that can connect them.
+
+    Peaks of the candidates are places among these rows.
+    """
+    above = observed.values > peak_threshold
+    place = np.cumsum(above) - 1
+    kept = above[observed.source] & above[observed.destination]
+    lines = Lines(
+        observed.edge[kept],
+        place[observed.source[kept]],
+        place[observed.destination[kept]],
+        observed.along[kept],
+        observed.length[kept],
+    )
+    return np.flatnonzero(above), score_lines(lines, float(observed.size[0]), grouping)
+
+
 def decode_lines(
     observed: TracedPeaks,
     skeleton: Skeleton,
@@ -221,23 +231,21 @@ def decode_lines(
     With `max_instances` the instances with the highest scores are kept, best first; otherwise
     instances are in the order of grouping.
     """
-    points, point_scores, instance_scores, counts = [], [], [], []
-    for graph in graphs(observed, peak_threshold=peak_threshold, grouping=grouping):
-        peaks, scores = group(graph.candidates, graph.nodes, edges, len(skeleton.nodes), grouping)
-        if max_instances is not None:
-            best = np.argsort(-scores, kind="stable")[:max_instances]
-            peaks, scores = peaks[best], scores[best]
-        points.append(_take(graph.points, peaks))
-        point_scores.append(_take(graph.scores, peaks))
-        instance_scores.append(scores)
-        counts.append(len(scores))
+    above, candidates = _above(observed, peak_threshold, grouping)
+    samples, nodes = observed.sample[above], observed.node[above]
+    peaks, scores = group(candidates, samples, nodes, edges, len(skeleton.nodes), grouping)
+    sample = samples[peaks.max(axis=1)]
+    if max_instances is not None:
+        best = np.lexsort((-scores, sample))
+        best = best[rank_in_frame(sample) < max_instances]
+        peaks, scores, sample = peaks[best], scores[best], sample[best]
     return make_poses(
         skeleton,
-        np.concatenate(points),
-        video=np.repeat(observed.where[:, 0], counts),
-        frame=np.repeat(observed.where[:, 1], counts),
-        point_scores=np.concatenate(point_scores),
-        instance_scores=np.concatenate(instance_scores),
+        _take(observed.points[above], peaks),
+        video=observed.where[sample, 0],
+        frame=observed.where[sample, 1],
+        point_scores=_take(observed.values[above].astype(np.float64), peaks),
+        instance_scores=scores,
         frames=observed.where,
     )
 

@@ -179,7 +179,8 @@ def _cut(images: Tensor, sample: np.ndarray, corners: np.ndarray, model: Model) 
     assert size is not None, "checked when the pipeline is built"
     if accelerator is None:
         return cut_crops(images, sample, corners, size)
-    places = accelerator.upload(crop_places(sample, corners, size))[0]
+    height, width = images.shape[-2:]
+    places = accelerator.upload(crop_places(sample, corners, size, (height, width)))[0]
     return gather_crops(images, places, size)
 
 

@@ -270,13 +270,22 @@ def candidates(*given):
 
 
 def grouped(found, nodes, edges, n_nodes, **options):
+    nodes = np.array(nodes, dtype=int)
     peaks, scores = group(
-        found, np.array(nodes, dtype=int), edges, n_nodes, replace(OPTIONS, **options)
+        found, np.zeros_like(nodes), nodes, edges, n_nodes, replace(OPTIONS, **options)
     )
     return peaks.tolist(), pytest.approx(scores.tolist())
 
 
-CHAIN = [(0, 1), (1, 2)]
+CHAIN, CHAIN4 = [(0, 1), (1, 2)], [(0, 1), (1, 2), (2, 3)]
+
+
+def pairs(nodes, edges, score):
+    """Yield all candidates (edge, source, destination, score) of one sample."""
+    for e, (a, b) in enumerate(edges):
+        for i in np.flatnonzero(np.equal(nodes, a)).tolist():
+            for j in np.flatnonzero(np.equal(nodes, b)).tolist():
+                yield e, i, j, score(i, j)
 
 
 def test_two_animals():
@@ -359,15 +368,9 @@ def test_a_cycle_is_grouped_without_its_last_edge():
 )
 def test_instances_with_too_few_peaks_are_dropped(least, expected):
     nodes = [0, 0, 0, 1, 1, 1, 2, 2, 3]
-    found = candidates(
-        (0, 0, 3, 0.9),
-        (0, 1, 4, 0.9),
-        (0, 2, 5, 0.9),
-        (1, 3, 6, 0.9),
-        (1, 4, 7, 0.9),
-        (2, 6, 8, 0.9),
-    )
-    peaks, _ = grouped(found, nodes, [(0, 1), (1, 2), (2, 3)], 4, min_instance_peaks=least)
+    fitting = {(0, 3), (1, 4), (2, 5), (3, 6), (4, 7), (6, 8)}
+    found = candidates(*pairs(nodes, CHAIN4, lambda i, j: 0.9 if (i, j) in fitting else 0.0))
+    peaks, _ = grouped(found, nodes, CHAIN4, 4, min_instance_peaks=least)
     assert [sum(peak >= 0 for peak in row) for row in peaks] == expected
 
 
@@ -379,7 +382,8 @@ def test_an_edge_without_a_score_connects_nothing():
 
 
 def test_nothing_to_group():
-    peaks, scores = group(candidates(), np.zeros(0, dtype=int), CHAIN, 3, OPTIONS)
+    nothing = np.zeros(0, dtype=int)
+    peaks, scores = group(candidates(), nothing, nothing, CHAIN, 3, OPTIONS)
     assert peaks.shape == (0, 3)
     assert scores.shape == (0,)
 
@@ -389,19 +393,34 @@ def test_a_peak_belongs_to_one_instance_and_stands_at_its_node(seed):
     random = np.random.default_rng(seed)
     nodes = np.sort(random.integers(0, 4, random.integers(0, 12)))
     edges = [(0, 1), (1, 2), (1, 3)]
-    given = [
-        (e, i, j, random.normal(0.4, 0.4))
-        for e, (a, b) in enumerate(edges)
-        for i in np.flatnonzero(nodes == a)
-        for j in np.flatnonzero(nodes == b)
-    ]
-    peaks, scores = group(candidates(*given), nodes, edges, 4, OPTIONS)
+    given = pairs(nodes, edges, lambda i, j: random.normal(0.4, 0.4))
+    peaks, scores = group(candidates(*given), np.zeros_like(nodes), nodes, edges, 4, OPTIONS)
     used = peaks[peaks >= 0]
     assert len(used) == len(set(used.tolist()))
     assert all(nodes[peak] == node for row in peaks for node, peak in enumerate(row) if peak >= 0)
     assert ((peaks >= 0).sum(axis=1) >= 2).all()
     # An instance of m peaks has m - 1 edges, each with a score of 0.25 at least.
     assert (scores >= 0.25 * ((peaks >= 0).sum(axis=1) - 1) - 1e-12).all()
+
+
+@given(seed=seeds, least=st.integers(0, 3))
+def test_a_batch_is_grouped_as_its_samples_are(seed, least):
+    random = np.random.default_rng(seed)
+    edges, options = [(1, 2), (0, 1), (1, 3)], replace(OPTIONS, min_instance_peaks=least)
+    samples = np.sort(random.integers(0, 4, 14))
+    nodes = random.integers(0, 4, 14)
+    by_sample = [np.flatnonzero(samples == sample) for sample in range(4)]
+    expected, every = [], []
+    for own in by_sample:
+        found = list(pairs(nodes[own], edges, lambda i, j: random.normal(0.4, 0.4)))
+        peaks, scores = group(candidates(*found), np.zeros_like(own), nodes[own], edges, 4, options)
+        expected += [
+            ([own[peak] if peak >= 0 else -1 for peak in row], score)
+            for row, score in zip(peaks.tolist(), scores.tolist(), strict=True)
+        ]
+        every += [(e, int(own[i]), int(own[j]), score) for e, i, j, score in found]
+    peaks, scores = group(candidates(*sorted(every)), samples, nodes, edges, 4, options)
+    assert list(zip(peaks.tolist(), scores.tolist(), strict=True)) == expected
 
 
 # ---- the slow decoder, and its answers of old
@@ -461,7 +480,7 @@ def test_the_slow_decoder_groups_the_same(slow, seed, least):
         stride=2,
         options=options,
     )
-    peaks, scores = group(found, nodes, edges, 4, options)
+    peaks, scores = group(found, np.zeros_like(nodes), nodes, edges, 4, options)
     expected = slow.group(
         points,
         nodes,
@@ -492,19 +511,12 @@ def test_answers_of_old(fixtures, make_fixtures):
         fields, samples, nodes, points, make_fixtures.EDGES, make_fixtures.STRIDE, n_points
     )
     found = score_lines(lines, field_size(fields, make_fixtures.STRIDE), options)
-    answers = []
-    for frame in range(2):
-        # Peaks of the other frame take no part, as they have no candidates here.
-        here = fixtures["samples"][found.source] == frame
-        own = Candidates(
-            found.edge[here], found.source[here], found.destination[here], found.scores[here]
-        )
-        peaks, scores = group(
-            own, fixtures["nodes"], make_fixtures.EDGES, make_fixtures.NODES, options
-        )
-        answers += [
-            [frame, *row, score] for row, score in zip(peaks.tolist(), scores.tolist(), strict=True)
-        ]
+    peaks, scores = group(found, samples, nodes, make_fixtures.EDGES, make_fixtures.NODES, options)
+    frames = samples[peaks.max(axis=1)]
+    answers = [
+        [frame, *row, score]
+        for frame, row, score in zip(frames.tolist(), peaks.tolist(), scores.tolist(), strict=True)
+    ]
     np.testing.assert_allclose(answers, fixtures["grouped"], atol=1e-4)
 
 

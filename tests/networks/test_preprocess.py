@@ -353,7 +353,7 @@ def test_crops_of_one_operation_are_those_cut_one_by_one(seed, count, size, chan
     draw = np.random.default_rng(seed)
     images = torch.from_numpy(draw.integers(0, 256, (3, channels, 9, 14), dtype=np.uint8))
     samples, corners = draw.integers(0, 3, count), draw.uniform(-20, 25, (count, 2))
-    places = torch.from_numpy(crop_places(samples, corners, size))
+    places = torch.from_numpy(crop_places(samples, corners, size, (9, 14)))
     gathered = gather_crops(images, places, size)
     assert gathered.dtype == torch.uint8
     assert torch.equal(gathered, cut_crops(images, samples, corners, size))
