@@ -22,13 +22,13 @@ from typing import Any
 import yaml
 
 from benchmarks.timing import Row, publish, table
+from sleap_lab.launch import multirun, passing
+from sleap_lab.launch.launchers import launching
 from sleap_lab.runs import summary
 from sleap_lab.runs.summary import RunSummary
 from sleap_lab.settings.compose import Configs
 from sleap_lab.settings.config import Config
 from sleap_lab.settings.jobs import check_jobs
-from sleap_lab.sweeps import multirun, passing
-from sleap_lab.sweeps.launchers import launching
 
 PAGE = Path(__file__).parents[1] / "docs" / "clusters.md"
 DEMO = Path(multirun.__file__).parents[1] / "demo"

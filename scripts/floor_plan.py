@@ -16,18 +16,15 @@ PACKAGE = Path(__file__).resolve().parents[1] / "sleap_lab"
 PICTURE = PACKAGE.parent / "docs" / "assets" / "rooms.svg"
 
 ROOMS = (
-    *("__main__", "cli", "compare", "sweeps", "tune", "experiment", "predict"),
-    *("inference", "runs", "report", "pipelines", "evaluation", "quality", "checkpoints"),
-    *("tracking", "filters", "media", "networks", "settings", "poses", "decode", "files"),
+    *("__main__", "__init__", "cli", "compare", "launch", "sweeps", "tune", "experiment"),
+    *("predict", "inference", "runs", "report", "pipelines", "evaluation", "quality"),
+    *("checkpoints", "tracking", "filters", "media", "networks", "settings", "poses"),
+    *("decode", "demo", "files", "terminal", "errors"),
 )
-"""From the top to the bottom: from what a user types to what everything is made of."""
-GROUND = ("terminal", "errors", "__init__")
-"""What every room may import, and what imports nothing but itself.
+"""From the top to the bottom: from what a user types to what everything is made of.
 
-The package itself (`__init__`) names what is public, which is above all rooms.
+The package itself (`__init__`) names what is public, and no room imports it.
 """
-APART = ("demo",)
-"""Data that ship with the package, and the one file that plays them."""
 
 Imports = Mapping[tuple[str, str], list[str]]
 
@@ -68,12 +65,9 @@ def is_room(name: str) -> bool:
 def floors(arrows: Imports) -> dict[str, int]:
     """Return the floor of each room, 1 at the bottom.
 
-    A room is one floor above the highest room that it imports. The ground is below all floors.
+    A room is one floor above the highest room that it imports.
     """
-    below = {
-        room: [there for here, there in arrows if here == room and there not in GROUND]
-        for room in ROOMS
-    }
+    below = {room: [there for here, there in arrows if here == room] for room in ROOMS}
 
     @cache
     def floor(room: str) -> int:
@@ -84,15 +78,12 @@ def floors(arrows: Imports) -> dict[str, int]:
 
 def upward(arrows: Imports) -> list[str]:
     """Return the imports that go against the order."""
-    rank = {room: place for place, room in enumerate((*ROOMS, *GROUND))}
+    rank = {room: place for place, room in enumerate(ROOMS)}
     return [
         where
         for (here, there), files in arrows.items()
         for where in files
-        if here not in APART
-        and here != "__init__"
-        and rank[here] >= rank[there]
-        and not (here in GROUND and there in GROUND)
+        if rank[here] >= rank[there]
     ]
 
 
@@ -103,8 +94,7 @@ def draw(arrows: Imports) -> str:
     """
     below: dict[str, set[str]] = {room: set() for room in ROOMS}
     for here, there in arrows:
-        if here in below and there in below:
-            below[here].add(there)
+        below[here].add(there)
 
     @cache
     def reached(room: str) -> frozenset[str]:

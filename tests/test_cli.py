@@ -545,7 +545,7 @@ RARE = " ".join(
         ("sleap_lab.experiment", f"{UNUSED} {RARE}"),
         ("sleap_lab.tracking", "sleap_lab.tracking.offline sleap_lab.tracking.absence cv2 scipy"),
         ("sleap_lab.evaluation", "sleap_io torch trackeval matplotlib pandas scipy"),
-        ("sleap_lab.sweeps.multirun", "mlflow torch pandas sleap_io matplotlib"),
+        ("sleap_lab.launch.multirun", "mlflow torch pandas sleap_io matplotlib"),
         ("sleap_lab.sweeps.sync", "mlflow torch pandas sleap_io sqlalchemy"),
     ],
 )

@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from sleap_lab import __version__
 from sleap_lab.cli.help_pages import help_page
 from sleap_lab.errors import ConfigError, SleapLabError, did_you_mean, system_problem
 from sleap_lab.errors.interruption import EXIT_CODE, interruptible
@@ -141,7 +140,9 @@ def _dispatch(arguments: list[str]) -> int:
     if first in verbs:
         return verbs[first](arguments[1:])
     if first == "--version":
-        print(f"sleap-lab {__version__}")
+        from sleap_lab.files.packages import package_version
+
+        print(f"sleap-lab {package_version('sleap-lab')}")
         return 0
     if first in ("-sc", "--shell-completion"):
         from sleap_lab.cli.completion import shell_completion

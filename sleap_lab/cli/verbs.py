@@ -307,7 +307,7 @@ def run_tune(arguments: list[str]) -> int:
     parser.add_argument("--config-dir")
     parser.add_argument("overrides", nargs="*")
     options = parser.parse_intermixed_args(arguments)
-    from sleap_lab.sweeps.searching import run_on_launcher
+    from sleap_lab.launch.searching import run_on_launcher
     from sleap_lab.tune.run import tune
 
     tune(options.overrides, config_dir=options.config_dir, on_launcher=run_on_launcher)

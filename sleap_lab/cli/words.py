@@ -59,6 +59,6 @@ def run_words(arguments: list[str], command: list[str]) -> int:
             print(redact(shown.getvalue()), end="")
         return 0
     checked = check_jobs(options.overrides, multirun=options.multirun, configs=configs)
-    from sleap_lab.sweeps.launch import launch
+    from sleap_lab.launch.command import launch
 
     return launch(checked, options.overrides, command, configs)

@@ -5,10 +5,9 @@ and machines stand in the run folder.
 """
 
 from dataclasses import asdict
-from importlib.metadata import version
 from typing import Any
 
-from sleap_lab import __version__
+from sleap_lab.files.packages import package_version
 from sleap_lab.inference.detect import Inference
 from sleap_lab.settings.config import Config
 
@@ -21,8 +20,8 @@ def provenance(config: Config, inference: Inference) -> dict[str, Any]:
 
     facts: dict[str, Any] = {
         "generator": "sleap_lab",
-        "sleap_lab_version": __version__,
-        "sleap_io_version": version("sleap-io"),
+        "sleap_lab_version": package_version("sleap-lab"),
+        "sleap_io_version": package_version("sleap-io"),
         "source_file": config.data.path,
         "frames_processed": len(inference.poses.frames),
         "data_config": given(config.data),

@@ -1,1 +1,1 @@
-"""From a command to run folders: the jobs of a sweep, where they run, their fate and results."""
+"""What a sweep leaves: its ledger, the results of its jobs side by side, and their record."""

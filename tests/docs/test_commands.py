@@ -134,7 +134,7 @@ def no_work(monkeypatch):
     def end(*args, **options):
         sys.exit(0)
 
-    monkeypatch.setattr("sleap_lab.sweeps.launch.launch", lambda *args, **options: 0)
+    monkeypatch.setattr("sleap_lab.launch.command.launch", lambda *args, **options: 0)
     monkeypatch.setattr("sleap_lab.tune.run.open_inputs", end)
 
 

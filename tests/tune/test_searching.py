@@ -1,4 +1,4 @@
-"""Settings are tried by jobs of a launcher."""
+"""Settings are tried by jobs of a launcher: `launch/searching.py`, on the animals of these tests."""
 
 import json
 from pathlib import Path
@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from sleap_lab.errors import RunError
+from sleap_lab.launch import searching
+from sleap_lab.launch.searching import join_in, run_on_launcher
 from sleap_lab.settings.compose import Configs
-from sleap_lab.sweeps import searching
-from sleap_lab.sweeps.searching import join_in, run_on_launcher
 from sleap_lab.tune.run import tune
 from sleap_lab.tune.study import load
 from sleap_lab.tune.trials import finished

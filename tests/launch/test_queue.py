@@ -6,8 +6,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from sleap_lab.errors import RunError
+from sleap_lab.launch import queue
 from sleap_lab.runs import slurm
-from sleap_lab.sweeps import queue
 
 PARTITIONS = [
     {"PartitionName": "gpu", "Default": "YES", "MaxTime": "UNLIMITED"},

@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
+from sleap_lab.launch import signals
 from sleap_lab.runs import slurm
 from sleap_lab.runs.summary import RunSummary
-from sleap_lab.sweeps import signals
 
 TERM, WARNING = signal.SIGTERM, signal.SIGUSR2
 

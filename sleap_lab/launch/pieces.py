@@ -15,12 +15,12 @@ from pathlib import Path
 from sleap_lab import terminal
 from sleap_lab.errors import SleapLabError
 from sleap_lab.inference.fingerprint import fingerprint
+from sleap_lab.launch.facts import Sweep
 from sleap_lab.runs import summary
 from sleap_lab.runs.summary import RunSummary
 from sleap_lab.settings.config import Config
 from sleap_lab.settings.frames import LARGEST_BATCH, Piece, cut_in_pieces
 from sleap_lab.settings.overrides import quote
-from sleap_lab.sweeps.facts import Sweep
 from sleap_lab.sweeps.ledger import PlannedJob, has_to_run
 from sleap_lab.sweeps.results import read_job, read_run
 from sleap_lab.sweeps.table import Job

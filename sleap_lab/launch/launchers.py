@@ -14,10 +14,10 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig
 
+from sleap_lab.launch.facts import Share
+from sleap_lab.launch.queue import fit_time_limits, handing_in, is_slurm
 from sleap_lab.settings.compose import OURS, Configs, hydra_application
 from sleap_lab.settings.overrides import fixed
-from sleap_lab.sweeps.facts import Share
-from sleap_lab.sweeps.queue import fit_time_limits, handing_in, is_slurm
 
 Launch = Callable[[Sequence[Sequence[str]], Callable[[DictConfig], None]], None]
 

@@ -11,6 +11,19 @@ from pathlib import Path
 
 from sleap_lab import terminal
 from sleap_lab.errors import RunError, SleapLabError
+from sleap_lab.launch.beforehand import refuse_hopeless
+from sleap_lab.launch.facts import Sweep
+from sleap_lab.launch.job import job_context, limit_threads
+from sleap_lab.launch.passing import run_jobs
+from sleap_lab.launch.pieces import (
+    Prediction,
+    joinable,
+    joining,
+    of_pieces,
+    on_launcher,
+    plan_predictions,
+    remove_used,
+)
 from sleap_lab.runs import summary
 from sleap_lab.runs.links import where_to_look
 from sleap_lab.runs.summary import SWEEP_FILE
@@ -20,9 +33,6 @@ from sleap_lab.settings.copies import copies
 from sleap_lab.settings.jobs import CheckedCommand
 from sleap_lab.settings.overrides import as_typed, hiding, quote
 from sleap_lab.sweeps import ledger
-from sleap_lab.sweeps.beforehand import refuse_hopeless
-from sleap_lab.sweeps.facts import Sweep
-from sleap_lab.sweeps.job import job_context, limit_threads
 from sleap_lab.sweeps.ledger import (
     Plan,
     PlannedJob,
@@ -30,16 +40,6 @@ from sleap_lab.sweeps.ledger import (
     has_to_run,
     sweep_fingerprint,
     write_plan,
-)
-from sleap_lab.sweeps.passing import run_jobs
-from sleap_lab.sweeps.pieces import (
-    Prediction,
-    joinable,
-    joining,
-    of_pieces,
-    on_launcher,
-    plan_predictions,
-    remove_used,
 )
 from sleap_lab.sweeps.rendering import sweep_table, told_first
 from sleap_lab.sweeps.results import begin_sweep, finish_sweep, log_sweep, read_jobs, read_objective
@@ -53,8 +53,6 @@ from sleap_lab.sweeps.table import (
 
 SOME_FAILED, ALL_FAILED = 3, 1
 MOST_ROWS = 300  # of the table on the terminal
-LAUNCHES = 3  # attempts to pass jobs to a launcher that fails
-SECONDS_BETWEEN_LOOKS = 0.5
 
 
 def run_sweep(

@@ -15,16 +15,17 @@ from omegaconf import DictConfig
 from sleap_lab import terminal
 from sleap_lab.errors import RunError, listed
 from sleap_lab.errors.interruption import raise_interruption
+from sleap_lab.launch import queue
+from sleap_lab.launch.facts import Sweep
+from sleap_lab.launch.follow import began, ended, following, is_running
+from sleap_lab.launch.job import SECONDS_TO_STOP, supervise
+from sleap_lab.launch.launchers import Launch, launching, share, waiting_for_all
 from sleap_lab.runs import summary
 from sleap_lab.runs.store import first_line
 from sleap_lab.settings.compose import Configs
 from sleap_lab.settings.config import LoggerConfig
 from sleap_lab.settings.overrides import quote
-from sleap_lab.sweeps import ledger, queue
-from sleap_lab.sweeps.facts import Sweep
-from sleap_lab.sweeps.follow import began, ended, following, is_running
-from sleap_lab.sweeps.job import SECONDS_TO_STOP, supervise
-from sleap_lab.sweeps.launchers import Launch, launching, share, waiting_for_all
+from sleap_lab.sweeps import ledger
 from sleap_lab.sweeps.table import Job
 
 LAUNCHES = 3  # attempts to pass jobs to a launcher that fails

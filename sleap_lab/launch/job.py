@@ -29,6 +29,8 @@ from omegaconf import DictConfig
 
 from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.errors.interruption import interruptible
+from sleap_lab.launch.facts import Share, Sweep
+from sleap_lab.launch.signals import cause, from_slurm, leave, listening, withheld
 from sleap_lab.runs import summary
 from sleap_lab.runs.folder import LOG_FILE, Invocation
 from sleap_lab.runs.occupancy import clear_leftovers
@@ -37,8 +39,6 @@ from sleap_lab.settings.compose import register, to_config
 from sleap_lab.settings.config import Config
 from sleap_lab.settings.copies import given
 from sleap_lab.sweeps import ledger
-from sleap_lab.sweeps.facts import Share, Sweep
-from sleap_lab.sweeps.signals import cause, from_slurm, leave, listening, withheld
 
 SLOTS = ".slots"
 SECONDS_BETWEEN_LOOKS = 0.5

@@ -8,11 +8,11 @@ from dataclasses import replace
 
 import pytest
 
+from sleap_lab.launch import follow
+from sleap_lab.launch.follow import began, ended, following, is_running
 from sleap_lab.runs import summary
 from sleap_lab.runs.summary import SWEEP_FILE, RunSummary
 from sleap_lab.settings.config import LoggerConfig
-from sleap_lab.sweeps import follow
-from sleap_lab.sweeps.follow import began, ended, following, is_running
 from sleap_lab.sweeps.results import begin_sweep, read_jobs
 
 OFF = LoggerConfig(mlflow=False)

@@ -10,15 +10,15 @@ import pytest
 from hydra.core.plugins import Plugins
 
 from sleap_lab.errors import ConfigError, RunError
+from sleap_lab.launch import job as job_module
+from sleap_lab.launch import passing
+from sleap_lab.launch.command import launch
+from sleap_lab.launch.multirun import exit_code
 from sleap_lab.runs import summary
 from sleap_lab.runs.summary import SWEEP_FILE, RunSummary
 from sleap_lab.settings.compose import find_configs
 from sleap_lab.settings.jobs import check_jobs
-from sleap_lab.sweeps import job as job_module
-from sleap_lab.sweeps import passing
 from sleap_lab.sweeps.find import find_runs
-from sleap_lab.sweeps.launch import launch
-from sleap_lab.sweeps.multirun import exit_code
 from sleap_lab.sweeps.sync import sync
 from sleap_lab.sweeps.table import Job
 
@@ -29,7 +29,7 @@ WORDS = ["data.path=labels.slp", "model=none", "tracker=fixed_window", "logger=n
 # a module in a folder where child processes can import it.
 DYING = """
 import os, signal
-from sleap_lab.sweeps.job import _work
+from sleap_lab.launch.job import _work
 
 def work(config, *arguments):
     size = config.tracker.tracking_window_size
@@ -269,7 +269,7 @@ def test_the_log_of_a_crash_says_where_it_was(tmp_path_factory, monkeypatch):
     crash = "import faulthandler, sleap_lab.experiment\ndef run(*_): faulthandler._sigsegv()\n"
     (folder / "crashing_jobs.py").write_text(
         crash + "def work(*a):\n    sleap_lab.experiment.run = run\n"
-        "    from sleap_lab.sweeps.job import _work\n    _work(*a)\n"
+        "    from sleap_lab.launch.job import _work\n    _work(*a)\n"
     )
     monkeypatch.syspath_prepend(folder)
     import crashing_jobs

@@ -11,14 +11,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from sleap_lab.runs import summary
-from sleap_lab.runs.folder import Invocation
-from sleap_lab.runs.summary import RunSummary
-from sleap_lab.settings.config import Config, ModelConfig, RuntimeConfig, TrackerConfig
-from sleap_lab.settings.frames import Piece
-from sleap_lab.sweeps import job as job_module
-from sleap_lab.sweeps import ledger
-from sleap_lab.sweeps.job import (
+from sleap_lab.launch import job as job_module
+from sleap_lab.launch.job import (
     THREADS,
     Share,
     Sweep,
@@ -30,6 +24,12 @@ from sleap_lab.sweeps.job import (
     _slot,
     needed_modules,
 )
+from sleap_lab.runs import summary
+from sleap_lab.runs.folder import Invocation
+from sleap_lab.runs.summary import RunSummary
+from sleap_lab.settings.config import Config, ModelConfig, RuntimeConfig, TrackerConfig
+from sleap_lab.settings.frames import Piece
+from sleap_lab.sweeps import ledger
 
 BEFORE, AFTER = "2026-01-02T02:59:59+00:00", "2026-01-02T03:00:01+00:00"
 ASKED = Invocation(overrides=["tracker=flow"], choices={"tracker": "flow"}, job=7)
@@ -302,7 +302,7 @@ def test_a_new_attempt_begins_in_an_empty_folder_with_the_log_of_the_last(tmp_pa
 
 ORPHAN = """
 import os, sys, time
-from sleap_lab.sweeps.job import _end_with
+from sleap_lab.launch.job import _end_with
 from sleap_lab.runs import summary
 import socket
 _end_with(int(sys.argv[1]), socket.gethostname() if sys.argv[2] == "here" else "elsewhere")

@@ -3,10 +3,10 @@
 import pytest
 from omegaconf import OmegaConf
 
+from sleap_lab.launch import launchers
+from sleap_lab.launch.job import Share
+from sleap_lab.launch.launchers import gpus, launching, share
 from sleap_lab.settings.compose import Configs
-from sleap_lab.sweeps import launchers
-from sleap_lab.sweeps.job import Share
-from sleap_lab.sweeps.launchers import gpus, launching, share
 
 JOBLIB = {
     "_target_": "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher",

@@ -5,11 +5,11 @@ import yaml
 
 from sleap_lab import experiment
 from sleap_lab.errors import ConfigError
+from sleap_lab.launch.command import launch
 from sleap_lab.runs import summary as run_summary
 from sleap_lab.runs.occupancy import LEFT_BY_RUNS
 from sleap_lab.settings.compose import find_configs
 from sleap_lab.settings.jobs import check_jobs
-from sleap_lab.sweeps.launch import launch
 
 POINTS = [[10, 10], [20, 10], [10, 20]]
 WORDS = ["data.path=labels.slp", "model=none", "tracker=fixed_window", "logger=none", "report=none"]

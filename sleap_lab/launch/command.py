@@ -36,7 +36,7 @@ def launch(
         RunError: Nothing can be written into the run folder.
     """
     if checked.multirun:
-        from sleap_lab.sweeps.multirun import run_sweep
+        from sleap_lab.launch.multirun import run_sweep
 
         return run_sweep(checked, overrides, command, configs)
     folder = checked.folder or new_folder(Path(OUTPUTS))

@@ -22,8 +22,8 @@ from sleap_lab import terminal
 from sleap_lab.errors import RunError, SleapLabError, listed, system_problem
 from sleap_lab.errors.interruption import interruptible
 from sleap_lab.files.log import logging_to
+from sleap_lab.launch.job import end_with_parent
 from sleap_lab.settings.config import Config
-from sleap_lab.sweeps.job import end_with_parent
 
 LONGEST = 30.0  # s
 MOST_NAMED = 8  # stretches of job numbers in a message

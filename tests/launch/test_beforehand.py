@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from sleap_lab.errors import ConfigError, RunError
+from sleap_lab.launch import beforehand
+from sleap_lab.launch.beforehand import Finding, examine, refuse_hopeless
 from sleap_lab.settings.config import Config, DataConfig, ModelConfig, TrackerConfig
-from sleap_lab.sweeps import beforehand
-from sleap_lab.sweeps.beforehand import Finding, examine, refuse_hopeless
 
 TRIANGLE = [[1, 1], [5, 1], [1, 5]]
 WINDOWS = (2, 3, 4)

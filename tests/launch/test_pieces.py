@@ -9,12 +9,12 @@ import pytest
 import sleap_io as sio
 
 from sleap_lab.errors import ConfigError
+from sleap_lab.launch import pieces
+from sleap_lab.launch.command import launch
+from sleap_lab.launch.pieces import joinable, on_launcher, plan_predictions
 from sleap_lab.runs import summary
 from sleap_lab.runs.summary import RunSummary
 from sleap_lab.settings.jobs import check_jobs
-from sleap_lab.sweeps import pieces
-from sleap_lab.sweeps.launch import launch
-from sleap_lab.sweeps.pieces import joinable, on_launcher, plan_predictions
 from sleap_lab.sweeps.table import Job
 
 DEMO = Path(str(resources.files("sleap_lab.demo")))
@@ -111,7 +111,7 @@ def test_the_same_command_predicts_only_the_pieces_that_are_missing(monkeypatch)
     """Takes seven seconds: four pieces and what joins them, twice, each in a process of its own."""
     with monkeypatch.context() as patched:
         patched.setattr(pieces, "remove_used", lambda *_: None)
-        monkeypatch.setattr("sleap_lab.sweeps.multirun.remove_used", lambda *_: None)
+        monkeypatch.setattr("sleap_lab.launch.multirun.remove_used", lambda *_: None)
         assert run("sweep.split_frames=4", *HERE) == 0
     first, second = sorted(Path("swept/.pieces").glob("*/*"))
     before = summary.read(first).started

@@ -1,0 +1,1 @@
+"""From a checked command to run folders: the jobs of a sweep, where they run, how they end."""
