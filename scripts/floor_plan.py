@@ -8,8 +8,10 @@ A room is a folder or a file at the root of `sleap_lab/`. It may import the room
 
 import ast
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from functools import cache
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache, partial
+from graphlib import CycleError, TopologicalSorter
+from itertools import permutations
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1] / "sleap_lab"
@@ -26,40 +28,62 @@ ROOMS = (
 The package itself (`__init__`) names what is public, and no room imports it.
 """
 
+COLUMNS = 5  # of the picture
+
 Imports = Mapping[tuple[str, str], list[str]]
 
 
 @cache
-def imports() -> Imports:
-    """Return which room imports which, with the files in which it does."""
-    found: dict[tuple[str, str], list[str]] = defaultdict(list)
+def modules() -> Mapping[str, set[str]]:
+    """Return which modules each module of the package imports, all without `sleap_lab.`."""
+    found = {}
     for file in sorted(PACKAGE.rglob("*.py")):
-        here = file.relative_to(PACKAGE)
-        for module in modules(ast.parse(file.read_text(encoding="utf-8"))):
-            if (there := module.split(".")[0]) != (room := here.parts[0].removesuffix(".py")):
-                found[room, there].append(f"{here.as_posix()} imports {module}")
+        name = ".".join(file.relative_to(PACKAGE).with_suffix("").parts)
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        found[name.removesuffix(".__init__")] = set(imported(tree))
     return found
 
 
-def modules(tree: ast.Module) -> Iterator[str]:
+def imported(tree: ast.Module) -> Iterator[str]:
     """Yield the modules of the package that some code imports anywhere, without `sleap_lab.`."""
     for node in ast.walk(tree):
-        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-        if isinstance(node, ast.ImportFrom) and node.module == "sleap_lab":
-            names = [
-                f"sleap_lab.{alias.name}" if is_room(alias.name) else "sleap_lab.__init__"
-                for alias in node.names
-            ]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names = [node.module]
-        yield from (
-            name.removeprefix("sleap_lab.") for name in names if name.startswith("sleap_lab.")
-        )
+        names = list[str]()
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        for package, *parts in (name.split(".") for name in names):
+            if package == PACKAGE.name:
+                while parts and not is_module(parts):  # what a module defines
+                    parts.pop()
+                yield ".".join(parts) or "__init__"
 
 
-def is_room(name: str) -> bool:
-    """Return whether there is a folder or a file of a name at the root of the package."""
-    return (PACKAGE / name).is_dir() or (PACKAGE / f"{name}.py").is_file()
+def is_module(parts: Sequence[str]) -> bool:
+    """Return whether there is a folder or a file of a name in the package."""
+    path = PACKAGE.joinpath(*parts)
+    return path.is_dir() or path.with_suffix(".py").is_file()
+
+
+def circle(imports: Mapping[str, set[str]]) -> list[str]:
+    """Return modules of which each is imported by the next, back to the first; empty if none."""
+    try:
+        TopologicalSorter(imports).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+@cache
+def imports() -> Imports:
+    """Return which room imports which, with the modules in which it does."""
+    found: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for here, others in modules().items():
+        room = here.split(".")[0]
+        for there in sorted(others):
+            if (other := there.split(".")[0]) != room:
+                found[room, other].append(f"{here} imports {there}")
+    return found
 
 
 def floors(arrows: Imports) -> dict[str, int]:
@@ -81,59 +105,86 @@ def upward(arrows: Imports) -> list[str]:
     rank = {room: place for place, room in enumerate(ROOMS)}
     return [
         where
-        for (here, there), files in arrows.items()
-        for where in files
+        for (here, there), modules in arrows.items()
+        for where in modules
         if rank[here] >= rank[there]
     ]
 
 
-def draw(arrows: Imports) -> str:
-    """Return an SVG of the rooms by floor.
-
-    An arrow leads to each imported room that is not also imported by way of another.
-    """
-    below: dict[str, set[str]] = {room: set() for room in ROOMS}
-    for here, there in arrows:
-        below[here].add(there)
+def direct(arrows: Imports) -> list[tuple[str, str]]:
+    """Return which room imports which, without those also imported by way of another."""
+    below = {room: {there for here, there in arrows if here == room} for room in ROOMS}
 
     @cache
     def reached(room: str) -> frozenset[str]:
         return frozenset(below[room]).union(*map(reached, below[room]))
 
-    level, width, height, gap = floors(arrows), 118, 34, 34
-    rows = [
-        [room for room in ROOMS if level[room] == number]
-        for number in range(max(level.values()), 0, -1)
+    return [
+        (room, there)
+        for room in ROOMS
+        for there in sorted(below[room])
+        if not any(there in reached(way) for way in below[room] - {there})
     ]
-    whole = max(map(len, rows)) * (width + gap) + gap
+
+
+def columns(arrows: Sequence[tuple[str, str]], level: Mapping[str, int]) -> dict[str, int]:
+    """Return the column of each room in which few arrows run behind rooms that they pass.
+
+    Args:
+        arrows: Which room an arrow leads from, and which to.
+        level: The floor of each room.
+    """
+    rows = [[room for room in ROOMS if level[room] == floor] for floor in sorted({*level.values()})]
+    column = {room: place for row in rows for place, room in enumerate(row)}
+
+    def cost() -> float:
+        hidden, across = 0, 0
+        for here, there in arrows:
+            across += abs(step := column[here] - column[there])
+            for floor in range(level[there] + 1, level[here]):
+                way = (floor - level[there]) / (level[here] - level[there])
+                x = column[there] + way * step
+                hidden += sum(abs(column[room] - x) < 0.6 for room in rows[floor - 1])
+        return 10 * hidden + across
+
+    def moved(row: Sequence[str], places: Sequence[int]) -> float:
+        column.update(zip(row, places, strict=True))
+        return cost()
+
+    for _ in range(4):  # nothing changes after the third
+        for row in rows:
+            best = min(permutations(range(COLUMNS), len(row)), key=partial(moved, row))
+            moved(row, best)
+    return column
+
+
+def draw(arrows: Imports) -> str:
+    """Return an SVG of the rooms by floor, with an arrow to each room that is imported directly."""
+    level, shown = floors(arrows), direct(arrows)
+    column, width, height, gap = columns(shown, level), 118, 34, 34
+    top = max(level.values())
     place = {
         room: (
-            whole / 2 + (k - (len(row) - 1) / 2) * (width + gap),
-            gap + y * (height + gap) + height / 2,
+            gap + width / 2 + column[room] * (width + gap),
+            gap + height / 2 + (top - level[room]) * (height + gap),
         )
-        for y, row in enumerate(rows)
-        for k, room in enumerate(row)
+        for room in ROOMS
     }
     lines = []
-    for room in ROOMS:
-        for other in sorted(
-            there
-            for there in below[room]
-            if not any(there in reached(way) for way in below[room] - {there})
-        ):
-            (x1, y1), (x2, y2) = place[room], place[other]
-            lines.append(
-                f'<line x1="{x1:.0f}" y1="{y1 + height / 2:.0f}" '
-                f'x2="{x2:.0f}" y2="{y2 - height / 2 - 3:.0f}" marker-end="url(#tip)"/>'
-            )
+    for room, other in shown:
+        (x1, y1), (x2, y2) = place[room], place[other]
+        lines.append(
+            f'<line x1="{x1:.0f}" y1="{y1 + height / 2:.0f}" '
+            f'x2="{x2:.0f}" y2="{y2 - height / 2 - 3:.0f}" marker-end="url(#tip)"/>'
+        )
     boxes = [
         f'<g><rect x="{x - width / 2:.0f}" y="{y - height / 2:.0f}" '
         f'width="{width}" height="{height}" rx="5"/>'
-        f'<text x="{x:.0f}" y="{y + 5:.0f}">'
+        f'<text fill="#1c2733" stroke="none" text-anchor="middle" x="{x:.0f}" y="{y + 5:.0f}">'
         f"{room}{'/' if (PACKAGE / room).is_dir() else '.py'}</text></g>"
         for room, (x, y) in place.items()
     ]
-    high = len(rows) * (height + gap) + gap
+    whole, high = COLUMNS * (width + gap) + gap, top * (height + gap) + gap
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {whole} {high}" '
@@ -145,10 +196,7 @@ def draw(arrows: Imports) -> str:
             '<g stroke="#66727f" stroke-width="1.2">',
             *lines,
             '</g><g fill="#eef3f8" stroke="#3b5b7a">',
-            *(
-                box.replace("<text", '<text fill="#1c2733" stroke="none" text-anchor="middle"')
-                for box in boxes
-            ),
+            *boxes,
             "</g></svg>\n",
         ]
     )

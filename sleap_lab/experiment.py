@@ -31,9 +31,10 @@ from sleap_lab.inference.cached import (
     open_cache,
     track_cached,
 )
-from sleap_lab.inference.detect import Inference, device_name, filter_and_track
+from sleap_lab.inference.detect import Inference, filter_and_track
 from sleap_lab.inference.emptiness import look_at_empty
 from sleap_lab.inference.labels import result_labels
+from sleap_lab.inference.models import device_name
 from sleap_lab.inference.outputs import arrays_file, detect_to_file
 from sleap_lab.inference.pieces import join_pieces, write_piece
 from sleap_lab.inference.preparation import check_stages, open_inputs

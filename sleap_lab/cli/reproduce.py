@@ -27,7 +27,7 @@ from sleap_lab.evaluation.agreement import (
 from sleap_lab.experiment import run
 from sleap_lab.files.atomic import replacing
 from sleap_lab.files.remote import is_url
-from sleap_lab.inference.detect import device_name
+from sleap_lab.inference.models import device_name
 from sleap_lab.media.labels import read_labels, to_poses
 from sleap_lab.runs import summary as run_summary
 from sleap_lab.runs.folder import Invocation, new_folder

@@ -12,6 +12,7 @@ import numpy as np
 
 from sleap_lab.filters import apply_filters
 from sleap_lab.inference.automatic import settled
+from sleap_lab.inference.models import load_models
 from sleap_lab.inference.stopwatch import Stage, untimed
 from sleap_lab.media.bad_frames import check_account, readable
 from sleap_lab.media.labels import video_name
@@ -19,13 +20,12 @@ from sleap_lab.media.read_ahead import read_ahead
 from sleap_lab.media.source import Frame, Source
 from sleap_lab.media.stretches import Stretches
 from sleap_lab.pipelines.profile import Clock
-from sleap_lab.poses.record import Gathering, Poses, Skeleton
+from sleap_lab.poses.record import Gathering, Poses
 from sleap_lab.settings.config import Config, TrackerConfig
 from sleap_lab.tracking import named_apart, track
 
 if TYPE_CHECKING:
     from sleap_lab.pipelines.model import Prediction
-    from sleap_lab.pipelines.pipeline import Pipeline
 
 Track = Callable[[Poses, TrackerConfig, Callable[[int, int], np.ndarray], list[str]], Poses]
 
@@ -92,7 +92,7 @@ def detect(
         from sleap_lab.pipelines.observation import TOO_MANY_PEAKS
 
         config, remarks = settled(config, source)
-        pipeline = load(source.truth, config, spare=spare, details=details)
+        pipeline = load_models(source.truth, config, spare=spare, details=details)
     clock, stretches = Clock(), Stretches()
     with stage("predict", clock.split):
         read = stretches.watch(read_ahead(source, config.runtime.queue_maxsize))
@@ -108,22 +108,6 @@ def detect(
     ]
     facts = pipeline.kind, str(pipeline.device), tuple(bad_frames)
     return Inference(poses, *facts, tuple(notes), tuple(remarks))
-
-
-def load(
-    truth: Poses | None, config: Config, *, spare: float = 0, details: bool = False
-) -> "Pipeline":
-    """Load the models of a config; `build_pipeline` says what the arguments mean."""
-    from sleap_lab.pipelines.pipeline import build_pipeline
-
-    return build_pipeline(
-        config.model,
-        config.preprocessing,
-        config.runtime,
-        truth,
-        spare=spare,
-        details=details,
-    )
 
 
 def _gather(
@@ -163,33 +147,6 @@ def _gather(
     poses = gathering.whole()
     assert poses is not None, "a source has frames, and not all of them are unreadable"
     return poses, truncated
-
-
-def device_name(config: Config) -> str:
-    """Return the device that the networks will run on; empty without networks.
-
-    Raises:
-        ConfigError: This machine or PyTorch build has no such device.
-    """
-    if config.model.kind == "none":
-        return ""
-    from sleap_lab.pipelines.pipeline import choose_device
-
-    return str(choose_device(config.runtime.device))
-
-
-def predicted_skeleton(config: Config, source: Source) -> Skeleton | None:
-    """Return the skeleton that the models will predict; None without models.
-
-    Raises:
-        ConfigError: The models do not fit together.
-        RunError: A training config cannot be read.
-    """
-    if config.model.kind == "none":
-        return None
-    from sleap_lab.pipelines.pipeline import output_skeleton
-
-    return output_skeleton(config.model, source.truth)
 
 
 def filter_and_track(

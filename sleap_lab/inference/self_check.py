@@ -5,6 +5,7 @@ from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from sleap_lab.inference.models import load_models
 from sleap_lab.media.source import Frame
 from sleap_lab.poses.record import Poses, concatenate
 from sleap_lab.settings.config import Config
@@ -57,12 +58,10 @@ def load_plain(config: Config, truth: Poses | None, precision: str) -> "Pipeline
         truth: Labelled instances of the frames, where there are any.
         precision: `32`, `bf16` or `16`.
     """
-    from sleap_lab.inference.detect import load
-
     plain = replace(
         config.runtime, backend="torch", compile=False, precision=precision, batch_size=1
     )
-    return load(truth, replace(config, runtime=plain))
+    return load_models(truth, replace(config, runtime=plain))
 
 
 def _poses(config: Config, truth: Poses | None, frames: list[Frame], precision: str) -> Poses:

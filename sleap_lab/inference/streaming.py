@@ -12,7 +12,7 @@ import numpy as np
 from sleap_lab.errors import RunError
 from sleap_lab.filters import apply_filters
 from sleap_lab.inference.automatic import settled, settled_for
-from sleap_lab.inference.detect import load
+from sleap_lab.inference.models import load_models
 from sleap_lab.media.bad_frames import readable
 from sleap_lab.media.read_ahead import read_ahead
 from sleap_lab.media.source import Frame, Source
@@ -113,7 +113,7 @@ def stream_source(source: Source, config: Config) -> Iterator[PoseBatch]:
     """
     bad_frames: list[Frame] = []
     config, _ = settled(config, source)
-    pipeline = load(source.truth, config)
+    pipeline = load_models(source.truth, config)
     with closing(read_ahead(source, config.runtime.queue_maxsize)) as read:
         frames = readable(read, len(source.frames), config.data, bad_frames)
         yield from _batches(frames, pipeline, config)
@@ -137,7 +137,7 @@ def stream_images(images: Iterable[np.ndarray], config: Config) -> Iterator[Pose
         return decided[:count]
 
     config, _ = settled_for(config, None, first, None)
-    pipeline = load(None, config)
+    pipeline = load_models(None, config)
     yield from _batches(chain(decided, frames), pipeline, config)
 
 

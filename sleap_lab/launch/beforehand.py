@@ -179,7 +179,7 @@ def _inputs(config: Config) -> str:
 
 def _load(config: Config, here: bool) -> None:
     """Load the weights of a job, and look for its devices if they are those of this machine."""
-    from sleap_lab.inference.detect import device_name
+    from sleap_lab.inference.models import device_name
     from sleap_lab.inference.preparation import check_weights
     from sleap_lab.inference.shards import check_devices
 

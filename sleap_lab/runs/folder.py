@@ -8,7 +8,7 @@ from pathlib import Path
 from sleap_lab.errors import RunError, system_reason
 from sleap_lab.settings.frames import Piece
 
-LOG_FILE = "run.log"
+LOG_FILE, REPORT, OVERLAY = "run.log", "report.html", "overlay.mp4"
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from sleap_lab import terminal
 from sleap_lab.report.page import Step
-from sleap_lab.runs.results import OVERLAY
+from sleap_lab.runs.folder import OVERLAY
 from sleap_lab.runs.run import Run
 
 FILES = {

@@ -21,6 +21,7 @@ from sleap_lab.media.revising import leave_out_empty_frames
 from sleap_lab.media.source import Frame, Source
 from sleap_lab.poses.emptiness import Emptiness
 from sleap_lab.poses.record import Poses
+from sleap_lab.runs.folder import OVERLAY, REPORT
 from sleap_lab.runs.fragments import count_fragments
 from sleap_lab.runs.run import Run
 from sleap_lab.runs.snapshot import flatten
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from sleap_lab.evaluation.truth import Truth
     from sleap_lab.quality.assess import Quality
 
-REPORT, OVERLAY = "report.html", "overlay.mp4"
 MOST_NAMED = 2  # recordings, in the title of a report
 FIGURE_FILES = {"none": (), "svg": ("svg",), "png": ("png",), "both": ("svg", "png")}
 

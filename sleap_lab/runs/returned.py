@@ -12,7 +12,7 @@ from sleap_lab.errors import RunError, SleapLabError, did_you_mean
 from sleap_lab.media.labels import read_labels
 from sleap_lab.media.open_source import open_source
 from sleap_lab.poses.record import Poses
-from sleap_lab.runs.results import REPORT
+from sleap_lab.runs.folder import REPORT
 from sleap_lab.runs.snapshot import read_document
 from sleap_lab.runs.summary import RunSummary
 from sleap_lab.settings.config import DataConfig

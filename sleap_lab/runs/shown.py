@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sleap_lab import terminal
 from sleap_lab.errors import listed
-from sleap_lab.runs.results import OVERLAY, REPORT
+from sleap_lab.runs.folder import OVERLAY, REPORT
 from sleap_lab.runs.run import Run
 from sleap_lab.runs.summary import RunSummary
 

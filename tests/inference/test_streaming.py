@@ -71,13 +71,13 @@ def faster(monkeypatch, shift):
     """Let the device have a faster format that moves points by some px; return what is loaded."""
     monkeypatch.setattr(precision, "fast_precision", lambda device: "bf16")
     monkeypatch.setattr(precision, "largest_shift", lambda exact, other: shift)
-    loaded, load = [], streaming.load
+    loaded, load = [], streaming.load_models
 
     def noted(truth, config):
         loaded.append(config.runtime.precision)
         return load(truth, config)
 
-    monkeypatch.setattr(streaming, "load", noted)
+    monkeypatch.setattr(streaming, "load_models", noted)
     return loaded
 
 

@@ -1,4 +1,4 @@
-"""Settings are tried by jobs of a launcher: `launch/searching.py`, on the animals of these tests."""
+"""Settings are tried by jobs of a launcher: `launch/searching.py` on animals of this folder."""
 
 import json
 from pathlib import Path
