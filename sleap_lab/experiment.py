@@ -317,12 +317,13 @@ def _predict(
     Returns:
         The result, and the files with the network outputs where these are requested.
     """
-    config, summary = run.config, run.summary
-    requested_here = len(source.frames)
+    config, summary, here = run.config, run.summary, len(source.frames)
+    label, bar = _of_job("predicting", run.invocation), run.invocation.job is None
 
     def watch(frames: Iterable[Frame], remaining: int) -> Iterable[Frame]:
+        """Show how many of the frames are done, including those of an earlier run."""
         noted = paced(frames, remaining, summary.rates)
-        return _show_progress(noted, remaining, requested_here, run.invocation)
+        return terminal.progress(noted, here, label, before=here - remaining, bar=bar)
 
     arrays = arrays_file(config, run.folder)
     if arrays is not None:
@@ -378,14 +379,6 @@ def _evaluate(
                 quality = with_labels(quality, evaluation)
                 run.summary.metrics |= quality.metrics
     return quality, evaluation
-
-
-def _show_progress(
-    frames: Iterable[Frame], remaining: int, requested: int, invocation: Invocation
-) -> Iterable[Frame]:
-    """Show how many of the requested frames are done, including those of an earlier run."""
-    label, before = _of_job("predicting", invocation), requested - remaining
-    return terminal.progress(frames, requested, label, before=before, bar=invocation.job is None)
 
 
 def _show_stage(what: str, invocation: Invocation) -> None:
