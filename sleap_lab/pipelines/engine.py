@@ -6,6 +6,7 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from math import ceil
 from typing import Any
 
@@ -16,7 +17,7 @@ from sleap_lab.errors import RunError
 from sleap_lab.media.source import Frame
 from sleap_lab.networks.preprocess import prepare
 from sleap_lab.pipelines.accelerator import uploaded
-from sleap_lab.pipelines.memory import out_of_memory
+from sleap_lab.pipelines.memory import Room, attempt
 from sleap_lab.pipelines.model import Crops, FrameBatch, Prediction
 from sleap_lab.pipelines.pipeline import Pipeline
 from sleap_lab.pipelines.profile import PREPROCESS, Clock, doing
@@ -32,8 +33,6 @@ dominates.
 
 Kind = tuple[tuple[int, ...], np.dtype[Any]] | None
 """Shape and number format of an image; None where it is unreadable."""
-Room = dict[Kind, int]
-"""How many frames of a kind a pass has room for, where memory ran out with more of them."""
 
 log = logging.getLogger(__name__)
 
@@ -159,7 +158,7 @@ def _turn(
     with clock.working(), queue:
         for part in (frames[i : i + size] for i in range(0, len(frames), size)):
             with turns.together():
-                prediction = _attempt(part, pipeline)
+                prediction = attempt(partial(_predict, part, pipeline, room))
             if prediction is None:  # the others may use what is missing
                 with turns.alone():
                     prediction = _in_halves(part, pipeline, room)
@@ -167,24 +166,16 @@ def _turn(
     return _of_parts(predictions)
 
 
-def _attempt(frames: list[Frame], pipeline: Pipeline) -> Prediction | None:
-    """Predict frames in one pass; None where there is not enough memory for it."""
-    try:
-        return _predict(frames, pipeline)
-    except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
-        if not out_of_memory(error):
-            raise
-        return None
-
-
 def _in_halves(frames: list[Frame], pipeline: Pipeline, room: Room) -> Prediction:
     """Predict frames whose pass did not fit into memory, and note how many fit.
+
+    Nobody else uses the memory meanwhile.
 
     Raises:
         RunError: There is not enough memory for a single frame.
     """
     if len(frames) == 1:
-        found = _attempt(frames, pipeline)
+        found = attempt(partial(_predict, frames, pipeline, room, alone=True))
         if found is None:
             shape = (0, 0) if frames[0].image is None else frames[0].image.shape[:2]
             height, width = pipeline.images.matched_size(*shape)
@@ -203,7 +194,7 @@ def _in_halves(frames: list[Frame], pipeline: Pipeline, room: Room) -> Predictio
     room[_kind(frames[0])] = min(half, room.get(_kind(frames[0]), half))
     return _of_parts(
         [
-            _attempt(part, pipeline) or _in_halves(part, pipeline, room)
+            attempt(partial(_predict, part, pipeline, room)) or _in_halves(part, pipeline, room)
             for part in (frames[:half], frames[half:])
         ]
     )
@@ -217,7 +208,9 @@ def _of_parts(parts: list[Prediction]) -> Prediction:
     return parts[0] if len(parts) == 1 else replace(_joined(parts), observations=None)
 
 
-def _predict(frames: list[Frame], pipeline: Pipeline) -> Prediction:
+def _predict(
+    frames: list[Frame], pipeline: Pipeline, room: Room, *, alone: bool = False
+) -> Prediction:
     """Predict frames of one size in one pass."""
     where = np.array([(frame.video, frame.index) for frame in frames], dtype=np.int64).reshape(
         -1, 2
@@ -232,7 +225,7 @@ def _predict(frames: list[Frame], pipeline: Pipeline) -> Prediction:
             uploaded(*images, accelerator=pipeline.accelerator), pipeline.images
         )
     eff = np.full(len(images), factor)
-    prediction = pipeline.predict(FrameBatch(prepared, eff, where))
+    prediction = pipeline.predict(FrameBatch(prepared, eff, where, room, alone))
     return replace(prediction, sizes=sizes, eff=eff)
 
 

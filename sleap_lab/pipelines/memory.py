@@ -1,8 +1,15 @@
 """Memory: what one layer frees is kept for the next, and how a lack of it is known."""
 
 import ctypes
+from collections.abc import Callable, Hashable
+from typing import TypeVar
 
 import torch
+
+T = TypeVar("T")
+
+Room = dict[Hashable, int]
+"""How many of a kind, frames or crops, a pass has room for, where memory ran out with more."""
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # of malloc.h
 
@@ -41,3 +48,13 @@ def out_of_memory(error: Exception) -> bool:
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(
         known in words for known in ("not enough memory", "out of memory", "ALLOC_FAILED")
     )
+
+
+def attempt(work: Callable[[], T]) -> T | None:
+    """Return the result of some work; None where there is not enough memory for it."""
+    try:
+        return work()
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
+        return None

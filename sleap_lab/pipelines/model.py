@@ -12,6 +12,7 @@ from sleap_lab.checkpoints import CropRule, TrainingConfig
 from sleap_lab.decode.paf import Candidates
 from sleap_lab.networks.preprocess import crop_origins, scale_and_pad, to_float
 from sleap_lab.pipelines.accelerator import Accelerator
+from sleap_lab.pipelines.memory import Room
 from sleap_lab.pipelines.precision import AUTOCAST_DTYPES
 from sleap_lab.pipelines.profile import NETWORK, PREPROCESS, doing
 from sleap_lab.poses.record import Poses
@@ -123,11 +124,16 @@ class FrameBatch:
         images: (b, c, h, w) size-matched, channels converted.
         eff: (b,) float64 factor from image space to size-matched px.
         where: (b, 2) int64 (video, frame).
+        room: What passes have room for, of all batches.
+        alone: Whether nobody else uses the memory and the frames cannot be fewer, so that passes of
+            crops must become smaller where it runs out.
     """
 
     images: Tensor
     eff: np.ndarray
     where: np.ndarray
+    room: Room = field(default_factory=Room)
+    alone: bool = False
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ from sleap_lab.pipelines.centroid import (
     observe_centroids,
     true_centroids,
 )
+from sleap_lab.pipelines.crop_passes import SpareBudget
 from sleap_lab.pipelines.model import FrameBatch, Model
 from sleap_lab.pipelines.observation import FLOOR, Observed, Refinements
 from sleap_lab.pipelines.single_instance import (
@@ -40,7 +41,6 @@ from sleap_lab.pipelines.single_instance import (
 )
 from sleap_lab.pipelines.topdown import (
     CropPeaks,
-    SpareBudget,
     covers,
     crops_of_instances,
     decode_crops,

@@ -1,8 +1,7 @@
 """Top-down: the nodes of each animal in a crop around its centroid."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -17,22 +16,13 @@ from sleap_lab.pipelines.centroid import (
     TrueCentroids,
     choose_centroids,
     observe_centroids,
-    rank_in_frame,
 )
+from sleap_lab.pipelines.crop_passes import CROPS, SpareBudget, chosen_passes, fitting
 from sleap_lab.pipelines.model import Crops, FrameBatch, Model
 from sleap_lab.pipelines.observation import Observed, Refinements
 from sleap_lab.pipelines.profile import PREPROCESS, doing
 from sleap_lab.pipelines.single_instance import refined_global_peaks
 from sleap_lab.poses.record import Poses, Skeleton, make_poses
-
-MIN_CROPS_PER_PASS, MAX_CROPS_PER_PASS = 6, 16
-"""Crops per pass through the network on a processor; the last pass can have fewer."""
-
-PIXELS_PER_PASS = 2**22
-"""Pixels of the crops of a pass on an accelerator, as in four images of 1024x1024 px.
-
-A number that depended on the free memory would let the last bits depend on it.
-"""
 
 
 @dataclass(frozen=True)
@@ -62,56 +52,6 @@ class CropPeaks:
     points: np.ndarray
     values: np.ndarray
     probabilities: np.ndarray
-
-
-class SpareBudget:
-    """Number of crops to observe beyond those that a run needs, for runs with other settings."""
-
-    def __init__(self, share: float) -> None:
-        """Allow a share of the crops needed so far; 0 allows none, infinity all."""
-        self._share = share
-        self._needed = self._spent = 0
-        self._lock = Lock()  # batches are observed in parallel
-
-    def grants(self, needed: int, spare: int) -> bool:
-        """Return whether a batch with `needed` crops may observe its `spare` other crops, too."""
-        with self._lock:
-            self._needed += needed
-            granted = (
-                self._share > 0
-                and self._spent + spare <= self._share * self._needed + MAX_CROPS_PER_PASS
-            )
-            self._spent += spare if granted else 0
-        return granted
-
-
-def crop_passes(
-    sample: np.ndarray, scores: np.ndarray, min_crops: int, max_crops: int = MAX_CROPS_PER_PASS
-) -> Iterator[np.ndarray]:
-    """Divide crops into passes: the best of every frame, then the second best, and so on.
-
-    The last bits of network outputs depend on the other crops of the pass. So the division does not
-    depend on which crops are needed; the caller leaves out passes without needed crops.
-
-    Args:
-        sample: (n,) frame of each crop, ascending.
-        scores: (n,) confidence of its centroid.
-        min_crops: A pass takes the next best crops of every frame until it has this many.
-        max_crops: Most crops of a pass.
-
-    Yields:
-        Rows of the crops in a pass.
-    """
-    order = np.lexsort((-scores, sample))
-    rank = rank_in_frame(sample[order])
-    waiting = order[:0]
-    for r in range(rank.max(initial=-1) + 1):
-        waiting = np.concatenate([waiting, order[rank == r]])
-        if len(waiting) >= min_crops:
-            yield from np.split(waiting, range(max_crops, len(waiting), max_crops))
-            waiting = order[:0]
-    if len(waiting):
-        yield waiting
 
 
 def observe_crops(
@@ -154,23 +94,28 @@ def observe_crops(
     choice: dict[str, Any] = {"max_instances": max_instances, "min_distance": min_distance}
     places = found.content.in_image(0)
     needed = choose_centroids(sample, scores, places, peak_threshold=centroid_threshold, **choice)
-    passes = _chosen_passes(sample, scores, needed, instance_model, budget)
+    most = batch.room.get(CROPS, len(sample))
+    passes = chosen_passes(sample, scores, needed, instance_model, budget, most)
     assert instance_model.crop_size is not None, "checked when the pipeline is built"
     corners = crop_corners(found.content.points[:, 0], instance_model.crop_size)
-    outputs, nodes = [], []
-    for rows in passes:
+
+    def see(rows: np.ndarray) -> tuple[dict[str, Tensor], tuple[np.ndarray, ...]]:
         with doing(PREPROCESS):
             crops = _cut(batch.images, sample[rows], corners[rows], instance_model)
         maps = instance_model(crops)
-        nodes.append(_find_nodes(maps, instance_model, refinements))
-        outputs += [maps] if keep_maps else []
+        return maps if keep_maps else {}, _find_nodes(maps, instance_model, refinements)
+
+    seen = [one for rows in passes for one in fitting(rows, see, batch)]
     observed = np.concatenate([np.zeros(0, dtype=np.intp), *passes])
+    nodes = [found_nodes for _, found_nodes in seen]
     content = _read_crops(nodes, observed, found.content, corners, instance_model, refinements)
-    crop_maps = _maps_of(needed, outputs, observed) if outputs else {}
+    crop_maps = _maps_of(needed, [maps for maps, _ in seen], observed) if keep_maps and seen else {}
     rule = instance_model.crop_rule
     pixel_size = instance_model.pixel_size("confmaps") * (1 + (rule.gain if rule else 0))
     pixel_sizes = {**found.pixel_sizes, "confmaps": pixel_size}
-    return Observed(content, found.maps, pixel_sizes, crop_maps, found.complete, found.truncated)
+    # With memory for larger passes the last bits would differ.
+    complete = found.complete and batch.room.get(CROPS, len(sample)) >= len(sample)
+    return Observed(content, found.maps, pixel_sizes, crop_maps, complete, found.truncated)
 
 
 def _cut(images: Tensor, sample: np.ndarray, corners: np.ndarray, model: Model) -> Tensor:
@@ -193,33 +138,8 @@ def _labelled(batch: FrameBatch, truth: TrueCentroids) -> Observed[Centroids]:
     return Observed(Centroids(batch.where, batch.eff, sample, points[:, None], values), {}, {})
 
 
-def _chosen_passes(
-    sample: np.ndarray,
-    scores: np.ndarray,
-    needed: np.ndarray,
-    model: Model,
-    budget: SpareBudget,
-) -> list[np.ndarray]:
-    """Return the passes that hold needed crops; all passes where the budget grants the others.
-
-    Args:
-        sample: (n,) frame of each crop, ascending.
-        scores: (n,) confidence of its centroid.
-        needed: Rows of the needed crops.
-        model: Model of the crops.
-        budget: Decides whether crops that are not needed are observed, too.
-    """
-    min_crops, max_crops = MIN_CROPS_PER_PASS, MAX_CROPS_PER_PASS
-    if model.accelerator is not None and model.crop_size is not None:
-        min_crops = max_crops = max(PIXELS_PER_PASS // model.crop_size**2, MAX_CROPS_PER_PASS)
-    passes = list(crop_passes(sample, scores, min_crops, max_crops))
-    chosen = [rows for rows in passes if np.isin(rows, needed).any()]
-    spare = sum(map(len, passes)) - sum(map(len, chosen))
-    return passes if budget.grants(len(needed), spare) else chosen
-
-
 def _read_crops(
-    found: list[tuple[np.ndarray, np.ndarray, np.ndarray]],
+    found: Sequence[tuple[np.ndarray, ...]],
     rows: np.ndarray,
     centroids: Centroids,
     corners: np.ndarray,
@@ -261,7 +181,7 @@ def _read_crops(
 
 def _find_nodes(
     maps: dict[str, Tensor], model: Model, refinements: Refinements
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, ...]:
     """Find the nodes and classes in the network outputs of a pass.
 
     Returns:

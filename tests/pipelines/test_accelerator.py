@@ -250,9 +250,9 @@ def pipeline_of(fake, kinds, *, channels, scale=1.0, device=None, tiles=None):
 def waits_of(pipeline, frames):
     """Return the poses of a batch that is not the first, and how often the processor waits."""
     with Imagined() as seen:
-        _predict(frames, pipeline)
+        _predict(frames, pipeline, {})
         seen.waits.clear()
-        return _predict(frames, pipeline).poses, dict(seen.waits)
+        return _predict(frames, pipeline, {}).poses, dict(seen.waits)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -277,7 +277,7 @@ def test_few_operations_wait_for_the_device(fake, kinds, waits, scale, channels)
     device = ImaginedAccelerator(CPU)
     found, counted = waits_of(pipeline_of(fake, kinds, device=device, **options), frames)
     assert counted == waits
-    expected = _predict(frames, pipeline_of(fake, kinds, **options)).poses
+    expected = _predict(frames, pipeline_of(fake, kinds, **options), {}).poses
     assert len(expected) > 0
     for name in ("frames", "frame", "points", "point_scores", "instance_scores", "tracks"):
         np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))

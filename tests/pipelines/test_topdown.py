@@ -3,18 +3,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from sleap_lab.checkpoints import CropRule
 from sleap_lab.decode.peaks import Refinement
 from sleap_lab.pipelines.centroid import observe_centroids, true_centroids
+from sleap_lab.pipelines.crop_passes import MAX_CROPS_PER_PASS, SpareBudget
 from sleap_lab.pipelines.model import Prediction
 from sleap_lab.pipelines.topdown import (
-    MAX_CROPS_PER_PASS,
-    SpareBudget,
     covers,
-    crop_passes,
     crops_of_instances,
     decode_crops,
     observe_crops,
@@ -432,41 +428,6 @@ def test_labelled_instances_get_classes_too(batch, draw, class_model):
 # ---- which crops are looked at
 
 
-@pytest.mark.parametrize(
-    ("fewest", "expected"),
-    [
-        (
-            1,
-            [[1, 3, 5], [2, 4], [0]],
-        ),  # the best, the second best, and the third best of each frame
-        (3, [[1, 3, 5], [2, 4, 0]]),
-        (4, [[1, 3, 5, 2, 4], [0]]),
-    ],
-)
-def test_the_best_of_each_frame_go_first(fewest, expected):
-    sample, scores = np.array([0, 0, 0, 1, 2, 2]), np.array([0.2, 0.9, 0.5, 0.1, 0.6, 0.8])
-    assert [rows.tolist() for rows in crop_passes(sample, scores, fewest)] == expected
-
-
-@given(
-    seed=st.integers(0, 2**32 - 1),
-    n=st.integers(0, 60),
-    frames=st.integers(1, 40),
-    fewest=st.integers(1, MAX_CROPS_PER_PASS),
-)
-def test_every_crop_is_in_one_pass_and_those_of_a_limit_are_in_the_first_ones(
-    seed, n, frames, fewest
-):
-    random = np.random.default_rng(seed)
-    sample, scores = np.sort(random.integers(0, frames, n)), random.random(n)
-    passes = [rows.tolist() for rows in crop_passes(sample, scores, fewest)]
-    rows = [row for rows in passes for row in rows]
-    assert sorted(rows) == list(range(n))
-    assert all(0 < len(rows) <= MAX_CROPS_PER_PASS for rows in passes)
-    rank = [int(((sample == sample[row]) & (scores > scores[row])).sum()) for row in rows]
-    assert rank == sorted(rank)
-
-
 def crowd(n=3 * MAX_CROPS_PER_PASS, frames=1):
     """Return pixels of centroids with decreasing values, from 0.9 to above 0.1.
 
@@ -520,16 +481,6 @@ def test_a_share_of_those_that_are_needed_is_looked_at_too(
     ]:
         seen = observe(images, centroid_model, model, threshold=threshold, share=share).content.seen
         assert seen.all() == everything, (share, threshold)
-
-
-def test_the_budget_is_for_all_batches_together():
-    budget = SpareBudget(0.5)
-    assert budget.grants(needed=20, spare=20)  # of 26
-    assert not budget.grants(needed=0, spare=10)
-    assert budget.grants(needed=0, spare=6)
-    assert budget.grants(needed=20, spare=10)  # of 36, less 26
-    assert not budget.grants(needed=0, spare=1)
-    assert SpareBudget(0).grants(needed=100, spare=0) is False
 
 
 @pytest.mark.parametrize(
