@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 
 from sleap_lab.pipelines.centroid import rank_in_frame
-from sleap_lab.pipelines.memory import attempt
+from sleap_lab.pipelines.memory import Room, attempt
 from sleap_lab.pipelines.model import FrameBatch, Model
 
 CROPS = "crops"
@@ -85,7 +85,7 @@ def chosen_passes(
     needed: np.ndarray,
     model: Model,
     budget: SpareBudget,
-    most: int,
+    room: Room,
 ) -> list[np.ndarray]:
     """Return the passes that hold needed crops; all passes where the budget grants the others.
 
@@ -95,11 +95,12 @@ def chosen_passes(
         needed: Rows of the needed crops.
         model: Model of the crops.
         budget: Decides whether crops that are not needed are observed, too.
-        most: Crops that a pass has room for.
+        room: Crops that a pass has room for, where memory ran out with more.
     """
     min_crops, max_crops = MIN_CROPS_PER_PASS, MAX_CROPS_PER_PASS
     if model.accelerator is not None and model.crop_size is not None:
         min_crops = max_crops = max(PIXELS_PER_PASS // model.crop_size**2, MAX_CROPS_PER_PASS)
+    most = room.get(CROPS, len(sample))
     passes = list(crop_passes(sample, scores, min(min_crops, most), min(max_crops, most)))
     chosen = [rows for rows in passes if np.isin(rows, needed).any()]
     spare = sum(map(len, passes)) - sum(map(len, chosen))

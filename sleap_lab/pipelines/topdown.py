@@ -88,28 +88,25 @@ def observe_crops(
             batch, centroid_model, peak_threshold=centroid_threshold, refinements=refinements
         )
     else:
-        assert truth is not None, "crops need a centroid model or ground truth"
         found = _labelled(batch, truth)
     sample, scores = found.content.sample, found.content.values
     choice: dict[str, Any] = {"max_instances": max_instances, "min_distance": min_distance}
     places = found.content.in_image(0)
     needed = choose_centroids(sample, scores, places, peak_threshold=centroid_threshold, **choice)
-    most = batch.room.get(CROPS, len(sample))
-    passes = chosen_passes(sample, scores, needed, instance_model, budget, most)
+    passes = chosen_passes(sample, scores, needed, instance_model, budget, batch.room)
     assert instance_model.crop_size is not None, "checked when the pipeline is built"
     corners = crop_corners(found.content.points[:, 0], instance_model.crop_size)
 
     def see(rows: np.ndarray) -> tuple[dict[str, Tensor], tuple[np.ndarray, ...]]:
-        with doing(PREPROCESS):
-            crops = _cut(batch.images, sample[rows], corners[rows], instance_model)
+        crops = _cut(batch.images, sample[rows], corners[rows], instance_model)
         maps = instance_model(crops)
         return maps if keep_maps else {}, _find_nodes(maps, instance_model, refinements)
 
     seen = [one for rows in passes for one in fitting(rows, see, batch)]
+    outputs, nodes = [maps for maps, _ in seen], [each for _, each in seen]
     observed = np.concatenate([np.zeros(0, dtype=np.intp), *passes])
-    nodes = [found_nodes for _, found_nodes in seen]
     content = _read_crops(nodes, observed, found.content, corners, instance_model, refinements)
-    crop_maps = _maps_of(needed, [maps for maps, _ in seen], observed) if keep_maps and seen else {}
+    crop_maps = _maps_of(needed, outputs, observed) if keep_maps and seen else {}
     rule = instance_model.crop_rule
     pixel_size = instance_model.pixel_size("confmaps") * (1 + (rule.gain if rule else 0))
     pixel_sizes = {**found.pixel_sizes, "confmaps": pixel_size}
@@ -122,15 +119,17 @@ def _cut(images: Tensor, sample: np.ndarray, corners: np.ndarray, model: Model) 
     """Return the crops (n, c, size, size) that a model sees, where the images are."""
     size, accelerator = model.crop_size, model.accelerator
     assert size is not None, "checked when the pipeline is built"
-    if accelerator is None:
-        return cut_crops(images, sample, corners, size)
-    height, width = images.shape[-2:]
-    places = accelerator.upload(crop_places(sample, corners, size, (height, width)))[0]
-    return gather_crops(images, places, size)
+    with doing(PREPROCESS):
+        if accelerator is None:
+            return cut_crops(images, sample, corners, size)
+        height, width = images.shape[-2:]
+        places = accelerator.upload(crop_places(sample, corners, size, (height, width)))[0]
+        return gather_crops(images, places, size)
 
 
-def _labelled(batch: FrameBatch, truth: TrueCentroids) -> Observed[Centroids]:
+def _labelled(batch: FrameBatch, truth: TrueCentroids | None) -> Observed[Centroids]:
     """Return the centroids of the labelled instances of a batch, with a confidence of 1."""
+    assert truth is not None, "crops need a centroid model or ground truth"
     rows = [truth.in_frame(where) for where in batch.where]
     sample = np.repeat(np.arange(len(rows), dtype=np.int32), [len(r) for r in rows])
     points = (truth.points[np.concatenate(rows)] * batch.eff[sample, None]).astype(np.float32)
