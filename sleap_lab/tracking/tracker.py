@@ -160,47 +160,65 @@ def _track_video(
         config: Tracker settings, checked.
         read_image: See `track`.
         first: Number of the first new track.
-        linkers: Gets what linked the detections frame by frame, unless it was only tried.
+        linkers: Gets what links the detections frame by frame, where such a tracker is chosen.
         notes: Gets sentences that a reader of the result must know.
         watch: Is told how far the tracking of this video is.
     """
-    video = int(poses.frames[0, 0])
-    ends = int(poses.frames[[0, -1], 1].sum())
+    if config.method == "auto":
+        from sleap_lab.tracking.choose import choose
 
-    def by(config: TrackerConfig, part: Poses, reverse: bool = False) -> Poses:
-        told = within(watch, "" if only else f"{config.method}{' in reverse' * reverse}")
-        if config.method == "global":
-            from sleap_lab.tracking.offline import track_globally
+        trackers = {
+            name: partial(_try, _resolve(check_tracker(own), poses), read_image, first, watch)
+            for name, own in _candidates(config).items()
+        }
+        return choose(poses, trackers, known_animals(config), notes)
+    if config.method == "global":
+        from sleap_lab.tracking.offline import track_globally
 
-            return track_globally(part, config, first, said, told)
+        return track_globally(poses, config, first, notes, watch)
+    linker = _linker(poses, config, read_image, int(poses.frames[0, 0]))
+    linkers.append(linker)
+    if not config.link_tracklets:
+        return _track_online(poses, config, linker, first, watch)
+    from sleap_lab.tracking.offline import link_tracklets
 
-        def read(video: int, frame: int) -> np.ndarray:
-            assert read_image is not None
-            return read_image(video, ends - frame if reverse else frame)
+    tracked = _track_online(poses, config, linker, first, within(watch, "frame by frame"))
+    return link_tracklets(tracked, config, first, notes, watch)
 
-        linkers.append(_linker(part, config, read_image and read, video))
-        if not config.link_tracklets:
-            return _track_online(part, config, linkers[-1], first, told)
-        from sleap_lab.tracking.offline import link_tracklets
 
-        tracked = _track_online(part, config, linkers[-1], first, within(told, "frame by frame"))
-        return link_tracklets(tracked, config, first, said, told)
-
-    only = config.method != "auto"
-    if only:
-        said = notes
-        return by(config, poses)
-    from sleap_lab.tracking.choose import choose
-
-    said, linkers = None, []  # what trackers say that are not taken is of no interest
-    tried = {"global": replace(config, method="global")}
-    for name in ABSENCE:
-        tried[f"{name}, linked"] = replace(config, method=name, link_tracklets=True)
-    tried["online"] = replace(config, method="online")
-    trackers = {
-        name: partial(by, _resolve(check_tracker(own), poses)) for name, own in tried.items()
+def _candidates(config: TrackerConfig) -> dict[str, TrackerConfig]:
+    """Return the settings of each tracker that `tracker.method=auto` tries, in order, by name."""
+    linked = {
+        f"{name}, linked": replace(config, method=name, link_tracklets=True) for name in ABSENCE
     }
-    return choose(poses, trackers, known_animals(config), notes)
+    return {
+        "global": replace(config, method="global"),
+        **linked,
+        "online": replace(config, method="online"),
+    }
+
+
+def _try(
+    config: TrackerConfig,
+    read_image: ReadImage | None,
+    first: int,
+    watch: Watch,
+    poses: Poses,
+    reverse: bool,
+) -> Poses:
+    """Track the instances of one video, which may be played in reverse, with one of the candidates.
+
+    What a tracker says that may not be taken is of no interest.
+    """
+    if reverse and read_image is not None:
+        read_image = partial(_read_reversed, read_image, int(poses.frames[[0, -1], 1].sum()))
+    told = within(watch, f"{config.method}{' in reverse' * reverse}")
+    return _track_video(poses, config, read_image, first, [], None, told)
+
+
+def _read_reversed(read_image: ReadImage, ends: int, video: int, frame: int) -> np.ndarray:
+    """Read a frame of a video played in reverse; `ends` is its first frame plus its last."""
+    return read_image(video, ends - frame)
 
 
 def _track_online(
