@@ -19,7 +19,8 @@ from sleap_lab.runs.folder import LOG_FILE
 from sleap_lab.runs.store import first_line
 from sleap_lab.runs.summary import RunSummary, finite
 from sleap_lab.settings.config import LoggerConfig
-from sleap_lab.sweeps.results import mirror_job, open_parent, read_objective, titles_of
+from sleap_lab.sweeps.mlflow_log import mirror_job, open_parent, titles_of
+from sleap_lab.sweeps.results import read_objective
 from sleap_lab.sweeps.table import HEADLINES, Job
 
 SECONDS_BETWEEN_LOOKS = 0.3

@@ -41,8 +41,9 @@ from sleap_lab.sweeps.ledger import (
     sweep_fingerprint,
     write_plan,
 )
+from sleap_lab.sweeps.mlflow_log import log_sweep
 from sleap_lab.sweeps.rendering import sweep_table, told_first
-from sleap_lab.sweeps.results import begin_sweep, finish_sweep, log_sweep, read_jobs, read_objective
+from sleap_lab.sweeps.results import begin_sweep, finish_sweep, read_jobs, read_objective
 from sleap_lab.sweeps.table import (
     Job,
     Objective,

@@ -12,7 +12,8 @@ from sleap_lab.runs.mlflow_log import mirror_run, read_logger
 from sleap_lab.runs.store import ARTIFACT_FOLDER, Store, first_line, prepare_store, store_uri
 from sleap_lab.settings.config import LoggerConfig
 from sleap_lab.sweeps.ledger import read_plan
-from sleap_lab.sweeps.results import finish_sweep, log_sweep, read_jobs, unlogged
+from sleap_lab.sweeps.mlflow_log import log_sweep, unlogged
+from sleap_lab.sweeps.results import finish_sweep, read_jobs
 
 # This command does nothing but logging, so it can wait for a slow server.
 PATIENCE = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "60", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3"}

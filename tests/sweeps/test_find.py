@@ -10,7 +10,8 @@ from sleap_lab.runs import summary
 from sleap_lab.runs.mlflow_log import log_run
 from sleap_lab.runs.summary import SWEEP_FILE, RunSummary
 from sleap_lab.sweeps.find import find_run, find_runs
-from sleap_lab.sweeps.results import begin_sweep, finish_sweep, log_sweep
+from sleap_lab.sweeps.mlflow_log import log_sweep
+from sleap_lab.sweeps.results import begin_sweep, finish_sweep
 
 
 @pytest.fixture
