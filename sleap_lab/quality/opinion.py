@@ -28,7 +28,7 @@ def second_opinion(order: Order, animals: int | None, identify: Identify) -> tup
     possible, that part is decided, and doubts count by the rest.
 
     Args:
-        order: The poses; those of videos without tracks are left out.
+        order: The poses; those of videos with fewer than two tracks are left out.
         animals: Number of animals in a frame; None to estimate it.
         identify: The second tracker; takes the poses of a video and the number of animals.
 
@@ -42,6 +42,8 @@ def second_opinion(order: Order, animals: int | None, identify: Identify) -> tup
     judged = (order.animal >= 0) & order.poses.visible.any(axis=1)
     for video in np.unique(order.poses.video[judged]).tolist():
         rows = np.flatnonzero(judged & (order.poses.video == video))
+        if (order.animal[rows] == order.animal[rows[0]]).all():
+            continue  # there is nobody that it could be instead
         part = order.poses[rows].of_video(video)
         ids, sure[rows] = identify(part, animals)
         other[rows] = np.where(ids >= 0, ids + last, -1)

@@ -7,13 +7,14 @@ are compared: part by part the difference of their mean shapes points the same w
 confused between. How far such differences can be trusted is learned from how much they vary.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from sleap_lab.tracking.bodies import Bodies
 from sleap_lab.tracking.runs import Runs
+from sleap_lab.tracking.watch import Watch, unwatched
 
 WORST = 25.0  # an exchange that motion makes dearer than this is not looked at
 STEADY = 30.0  # frames beyond which a mean shape gets no more certain: posture changes slowly
@@ -54,7 +55,12 @@ class Verdict(NamedTuple):
 
 
 def look_again(
-    bodies: Bodies, runs: Runs, doubtful: np.ndarray, cost: Cost, real: np.ndarray
+    bodies: Bodies,
+    runs: Runs,
+    doubtful: np.ndarray,
+    cost: Cost,
+    real: np.ndarray,
+    watch: Watch = unwatched,
 ) -> tuple[Runs, np.ndarray]:
     """Exchange what follows contacts where shape says so.
 
@@ -64,6 +70,7 @@ def look_again(
         doubtful: (n,) true for detections whose link to the one before may be wrong.
         cost: Gives the cost of links between rows.
         real: (n,) true for detections of an animal.
+        watch: Is told how far this is; fewer sweeps than it expects may do.
 
     Returns:
         The runs, and (n,) logarithm of the odds that the link to each detection is right; nan where
@@ -73,12 +80,13 @@ def look_again(
     traits = _traits(bodies)
     if not traits.shape[1]:  # single nodes, or bodies that are all the same
         return runs, margin
-    for _ in range(SWEEPS):
+    for sweep in range(SWEEPS):
         margin[:] = np.nan
         before, after = runs.before.copy(), runs.after.copy()
         pairs = _pairs(runs, doubtful, cost, real)
         changed = False
-        for own, other, doubts in pairs:
+        for number, (own, other, doubts) in enumerate(pairs):
+            watch(sweep * len(pairs) + number, SWEEPS * len(pairs))
             if not (
                 np.array_equal(before[own], runs.before[own])
                 and np.array_equal(before[other], runs.before[other])
@@ -128,34 +136,60 @@ def _pairs(
     rows = np.flatnonzero(real)
     rows = rows[np.lexsort((rows, first[rows]))]  # rows are in order of time
     animals = np.split(rows, np.flatnonzero(np.diff(first[rows])) + 1)
-    found = []
-    for a, own in enumerate(animals):
-        for other in animals[:a]:
-            doubts = _doubts(runs, own, other, doubtful, cost)
-            if len(doubts.price):
-                found.append((own, other, doubts))
+    found = [
+        (own, other, doubts)
+        for a, own in enumerate(animals[1:], start=1)
+        for other, doubts in zip(
+            animals[:a], _doubts(runs, own, animals[:a], doubtful, cost), strict=True
+        )
+        if len(doubts.price)
+    ]
     return sorted(found, key=lambda pair: (pair[2].price.min(), pair[2].price.sum()))
 
 
 def _doubts(
-    runs: Runs, own: np.ndarray, other: np.ndarray, doubtful: np.ndarray, cost: Cost
-) -> Doubts:
-    """Return where two animals may have been confused: links of both that span one moment."""
+    runs: Runs, own: np.ndarray, others: Sequence[np.ndarray], doubtful: np.ndarray, cost: Cost
+) -> list[Doubts]:
+    """Return where an animal and each of some others may have been confused.
+
+    The costs of all are computed at once: many animals have so many pairs that calls take long.
+    """
+    spans = [_span_one_moment(runs, own, other, doubtful) for other in others]
+    a, c, b, d = (np.concatenate(column) for column in zip(*spans, strict=True))
+    price = cost(a, d) + cost(b, c) - cost(a, c) - cost(b, d)
+    ends = np.cumsum([len(span[0]) for span in spans])[:-1]
+    return [
+        _likeliest(*part)
+        for part in zip(*(np.split(column, ends) for column in (a, b, price)), strict=True)
+    ]
+
+
+def _span_one_moment(
+    runs: Runs, own: np.ndarray, other: np.ndarray, doubtful: np.ndarray
+) -> tuple[np.ndarray, ...]:
+    """Return the ends of doubtful links of two animals, both of which span one moment, (k,) each.
+
+    Returns:
+        Rows from which the one animal's link leads, and to which; likewise of the other.
+    """
     to, goal = (rows[doubtful[rows]] for rows in (own, other))
     row, partner = runs.before[to], runs.before[goal]
     # Rows are in order of time, links of one animal follow each other.
     low, high = np.searchsorted(goal, row, side="right"), np.searchsorted(partner, to)
-    pick = np.repeat(np.arange(len(to)), np.maximum(high - low, 0))
-    which = np.concatenate([np.arange(a, b) for a, b in zip(low, high, strict=True)] or [pick])
-    a, c, b, d = row[pick], to[pick], partner[which.astype(np.intp)], goal[which.astype(np.intp)]
-    price = cost(a, d) + cost(b, c) - cost(a, c) - cost(b, d)
+    many = np.maximum(high - low, 0)
+    pick = np.repeat(np.arange(len(to)), many)
+    which = np.arange(len(pick)) + np.repeat(low - np.cumsum(many) + many, many)
+    return row[pick], to[pick], partner[which], goal[which]
+
+
+def _likeliest(own: np.ndarray, other: np.ndarray, price: np.ndarray) -> Doubts:
+    """Choose doubts so that each link is exchanged with one other at most, the likeliest."""
     order = np.argsort(price, kind="stable")
     order = order[price[order] < WORST]
-    # Each link is exchanged with one other at most, the likeliest.
-    for rows in (a, b):
+    for rows in (own, other):
         order = order[np.sort(np.unique(rows[order], return_index=True)[1])]
-    order = order[np.argsort(a[order])]
-    return Doubts(a[order], b[order], price[order])
+    order = order[np.argsort(own[order])]
+    return Doubts(own[order], other[order], price[order])
 
 
 def _judge(traits: np.ndarray, own: np.ndarray, other: np.ndarray, doubts: Doubts) -> Verdict:
@@ -324,10 +358,7 @@ def _chain(evidence: np.ndarray, price: np.ndarray) -> tuple[np.ndarray, np.ndar
         state = 1 - state if change[state] else state
         states.append(state)
     sign = 1.0 - 2.0 * np.array(states[::-1])
-    odds = np.array(
-        [
-            np.logaddexp.reduce(f[::-1] + own + b) - cost - np.logaddexp.reduce(f + own + b)
-            for f, own, b, cost in zip(forward[:-1], half[1:], backward[1:], price, strict=True)
-        ]
-    )
+    to_here, onwards, from_here = np.array(forward)[:-1], half[1:], np.array(backward)[1:]
+    changed = np.logaddexp(*(to_here[:, ::-1] + onwards + from_here).T) - price
+    odds = changed - np.logaddexp(*(to_here + onwards + from_here).T)
     return sign, odds

@@ -241,8 +241,9 @@ def _paths(
     assert evidence is not None, "there is a first pass"
     doubtful = (paths.runs.before >= 0) & (runs.before < 0)
     real = ~np.isin(paths.runs.first(), paths.left_out)
-    watch(0, 1, SHAPES)
-    whole, odds = look_again(bodies, paths.runs, doubtful, link_cost(evidence), real)
+    told = within(watch, SHAPES)
+    told(0, 1)
+    whole, odds = look_again(bodies, paths.runs, doubtful, link_cost(evidence), real, told)
     return paths._replace(runs=whole, margin=np.where(np.isnan(odds), paths.margin, odds))
 
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -42,6 +44,26 @@ def test_links_that_two_different_trackers_chose_are_surer(opinion):
     assert swaps.values == pytest.approx([0.99, 0.99])
     part = 0.5 / (0.5 + 2 * 0.99)  # of all switches, seen or held possible, those not decided
     assert doubts.values == pytest.approx([0.4 * part, 0.1 * part])
+
+
+@pytest.mark.parametrize("lonely", [0, 1])
+def test_an_animal_alone_in_its_video_is_nobody_else(scene, lonely):
+    worms = scene(n_frames=2 * FRAMES, n_animals=2)
+    second_half = worms.frame >= FRAMES
+    poses = replace(
+        worms,
+        video=second_half.astype(np.int32),
+        frame=worms.frame % FRAMES,
+        frames=np.stack(np.divmod(np.arange(2 * FRAMES), FRAMES), axis=1),
+    )[(worms.tracks == 0) | (second_half != lonely)]
+
+    def unsure_in_the_end(part, animals):
+        last = part.frame == FRAMES - 1
+        return part.tracks.astype(int), np.where(last, 0.6, 1.0)
+
+    order = in_order(poses)
+    _, doubts = second_opinion(order, 2, unsure_in_the_end)
+    assert order.poses.video[doubts.rows].tolist() == [1 - lonely] * 2
 
 
 def test_a_doubt_of_nearly_nothing_is_none(opinion):

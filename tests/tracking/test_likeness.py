@@ -62,6 +62,22 @@ def test_of_animals_that_look_alike_shape_says_nothing():
     np.testing.assert_allclose(margin[doubtful], 4, atol=1)
 
 
+def test_a_second_look_says_how_far_it_is_pair_by_pair():
+    random, told = np.random.default_rng(0), []
+    points = [
+        FISH + np.array([100 * animal, frame]) + random.normal(0, 1, FISH.shape)
+        for frame in range(8)
+        for animal in range(4)
+    ]
+    poses = make_poses(Skeleton(tuple("abcd")), points, frame=np.repeat(np.arange(8), 4))
+    runs = joined(32, np.arange(28), np.arange(4, 32))
+    every = np.ones(32, dtype=bool)
+    look_again(describe_bodies(poses), runs, every, alike, every, lambda *far: told.append(far))
+    # Four animals are six pairs; three sweeps at most.
+    assert told[:6] == [(number, 18) for number in range(6)]
+    assert told == sorted(told)
+
+
 @pytest.mark.parametrize("sizes", [(1.0, 1.2)])
 def test_motion_that_is_sure_is_believed(sizes):
     bodies, runs, doubtful, real = exchanged(sizes)
@@ -161,7 +177,7 @@ RUNS = joined(10, np.concatenate([ONE[:-1], TWO[:-1]]), np.concatenate([ONE[1:],
 
 def doubts_of(doubtful, table, otherwise=0.0):
     flags = np.isin(np.arange(10), doubtful)
-    found = likeness._doubts(RUNS, ONE, TWO, flags, cost_of(table, otherwise))
+    (found,) = likeness._doubts(RUNS, ONE, [TWO], flags, cost_of(table, otherwise))
     return list(zip(found.own.tolist(), found.other.tolist(), found.price.tolist(), strict=True))
 
 
@@ -195,7 +211,7 @@ def test_each_link_is_exchanged_with_the_likeliest_other():
     assert every == [(0, 1, 4.0), (4, 3, 2.0), (6, 7, 1.0)]  # in order of time
     # Seen from the other side it is the same.
     flags = np.isin(np.arange(10), [4, 6, 7])
-    turned = likeness._doubts(RUNS, TWO, ONE, flags, cost_of({(2, 7): 3.0, (4, 7): 2.0}))
+    (turned,) = likeness._doubts(RUNS, TWO, [ONE], flags, cost_of({(2, 7): 3.0, (4, 7): 2.0}))
     assert (turned.own.tolist(), turned.other.tolist(), turned.price.tolist()) == ([3], [4], [2])
 
 
