@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import torch
 
-from benchmarks.standin import NODES, StandIn, drawn_maps, network, training_config
+from benchmarks.standin import NODES, Operators, StandIn, drawn_maps, network, training_config
 from benchmarks.timing import publish, table
 from benchmarks.videos import play_again
 from sleap_lab.media.open_source import open_source
@@ -29,7 +29,7 @@ from sleap_lab.settings.config import Config, DataConfig, ModelConfig, Preproces
 VIDEO, SIDE = "centered_pair_small.mp4", 384
 BATCH = 8
 MILLISECONDS = (0.5, 2.0, 8.0)
-FRAMES = {0.5: 480, 2.0: 240, 8.0: 80}
+FRAMES = {0.5: 480, 2.0: 480, 8.0: 160}
 CASES = {
     "single instance": ("single_instance", 1),
     "top-down, 1 animal": ("topdown", 1),
@@ -49,7 +49,10 @@ class Row(NamedTuple):
         round: Number of the round.
         wall_ms: Time that passed.
         read_ms: Processor time of the thread that reads.
-        python_ms: Processor time of all other threads.
+        copy_ms: Processor time of copies to the device.
+        operators_ms: Processor time of operators that a device would compute, their starts left
+            out; measured in a run of its own.
+        python_ms: Processor time of all the rest: Python, NumPy, and the starts of operators.
     """
 
     case: str
@@ -57,17 +60,26 @@ class Row(NamedTuple):
     round: int
     wall_ms: float
     read_ms: float
+    copy_ms: float
+    operators_ms: float
     python_ms: float
 
     @property
     def limit(self) -> str:
         """Name what no other order of the same work could make shorter."""
-        shares = {"device": self.device_ms, "reading": self.read_ms, "Python": self.python_ms}
+        every = self.read_ms + self.copy_ms + self.operators_ms + self.python_ms
+        shares = {
+            "device": self.device_ms,
+            "reading": self.read_ms,
+            "Python": self.python_ms,
+            "processor": every / torch.get_num_threads(),
+        }
         return max(shares, key=lambda name: shares[name])
 
 
 def run(reference: Path, *, rounds: int, only: str) -> None:
     """Run every case at every speed of the device, print medians, and write a CSV file."""
+    Operators.calibrate()
     with tempfile.TemporaryDirectory() as scratch:
         video = play_again(
             reference / "videos" / VIDEO, Path(scratch) / "long.mp4", max(FRAMES.values())
@@ -82,14 +94,23 @@ def run(reference: Path, *, rounds: int, only: str) -> None:
     lines = []
     for case, ms in dict.fromkeys((row.case, row.device_ms) for row in rows):
         own = [row for row in rows if (row.case, row.device_ms) == (case, ms)]
-        wall, read, python = (
+        wall, *parts = (
             statistics.median(getattr(row, name) for row in own)
-            for name in ("wall_ms", "read_ms", "python_ms")
+            for name in ("wall_ms", "read_ms", "copy_ms", "operators_ms", "python_ms")
         )
         limit = statistics.mode(row.limit for row in own)
-        times = [f"{value:.2f}" for value in (wall, read, python)]
+        times = [f"{value:.2f}" for value in (wall, *parts)]
         lines.append([f"{case}, {ms} ms", f"{ms / wall:.0%}", *times, limit])
-    heads = ["", "device works", "ms per frame", "reading", "Python", "limit"]
+    heads = [
+        "",
+        "device works",
+        "ms per frame",
+        "reading",
+        "copies",
+        "operators",
+        "Python",
+        "limit",
+    ]
     print(shown := table(heads, lines))
     if not only:
         publish("overlap", shown, rows)
@@ -97,9 +118,23 @@ def run(reference: Path, *, rounds: int, only: str) -> None:
 
 def _row(case: str, ms: float, turn: int, video: Path) -> Row:
     """Predict a video with a device that takes some ms per frame."""
-    kind, animals = CASES[case]
     keep_freed_memory()
-    device = StandIn()
+    wall, read, others, device = _run(case, ms, video, StandIn())
+    *_, watched = _run(case, ms, video, StandIn(watched=True))
+    python = others - device.copied - watched.computed
+    parts = (wall, read, device.copied, watched.computed, python)
+    row = Row(case, ms, turn, *(1000 * seconds / FRAMES[ms] for seconds in parts))
+    print(f"{case}, {ms} ms: the device works {device.worked / wall:.0%}", row, flush=True)
+    return row
+
+
+def _run(case: str, ms: float, video: Path, device: StandIn) -> tuple[float, float, float, StandIn]:
+    """Predict a video with a device.
+
+    Returns:
+        Seconds that passed, processor time of the thread that reads and of all others, the device.
+    """
+    kind, animals = CASES[case]
     pipeline = _pipeline(device, kind, animals, ms / 1000)
     config = Config(data=DataConfig(path=str(video), frames=f"0-{FRAMES[ms] - 1}"))
     source = open_source(config.data)
@@ -115,10 +150,7 @@ def _row(case: str, ms: float, turn: int, video: Path) -> Row:
     assert (frames, found) == (FRAMES[ms], FRAMES[ms] * animals * NODES), (frames, found)
     used = {thread: seconds - before.get(thread, 0.0) for thread, seconds in spent.items()}
     read = sum(seconds for thread, seconds in used.items() if thread.name == "read-ahead")
-    python = sum(used.values()) - read
-    row = Row(case, ms, turn, *(1000 * s / frames for s in (wall, read, python)))
-    print(f"{case}, {ms} ms: the device works {device.worked / wall:.0%}", row, flush=True)
-    return row
+    return wall, read, sum(used.values()) - read, device
 
 
 def _spent() -> Iterator[tuple[threading.Thread, float]]:

@@ -6,12 +6,15 @@ Its networks answer with drawn maps, so that peaks, crops and grouping have thei
 import itertools
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from sleap_lab.checkpoints import TrainingConfig
 from sleap_lab.pipelines.accelerator import Accelerator
@@ -27,19 +30,75 @@ BODY = 4
 """Distance between the nodes of an animal, map pixels; an animal is a horizontal line."""
 
 
+class Operators(TorchDispatchMode):
+    """Measures what PyTorch's operators compute within this context.
+
+    To start one is left out: that is the work of the processor wherever the operator runs.
+
+    Attributes:
+        seconds: Processor time.
+    """
+
+    start = 0.0
+    """Seconds that every operator takes, however small its tensors are."""
+
+    def __init__(self) -> None:
+        """Start with nothing."""
+        super().__init__()
+        self.seconds = 0.0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run an operator and add its time."""
+        begun = time.thread_time()
+        result = func(*args, **(kwargs or {}))
+        self.seconds += time.thread_time() - begun - self.start
+        return result
+
+    @classmethod
+    def calibrate(cls, times: int = 20_000) -> None:
+        """Measure the start of an operator."""
+        cls.start, number = 0.0, torch.zeros(1)
+        with cls() as measured:
+            for _ in range(times):
+                torch.neg(number)
+        cls.start = measured.seconds / times
+
+
 class StandIn(Accelerator):
     """A device with one queue, which works through what is submitted in its order.
 
     Attributes:
         worked: Seconds that it has worked.
+        copied: Processor time of what went up to it, s.
+        computed: Processor time of the operators that it would compute, s, where they are watched.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, watched: bool = False) -> None:
         """Start with nothing to do; its tensors are those of the processor."""
         super().__init__(torch.device("cpu"))
-        self.worked = 0.0
+        self.worked = self.copied = self.computed = 0.0
+        self._watched = watched
         self._free_at = time.perf_counter()
         self._lock = threading.Lock()
+
+    @contextmanager
+    def queue(self) -> Iterator[None]:
+        """Let this thread submit, and watch the operators that it calls."""
+        if not self._watched:
+            yield
+            return
+        with Operators() as called:
+            yield
+        with self._lock:
+            self.computed += called.seconds
+
+    def upload(self, *arrays: np.ndarray) -> Tensor:
+        """Return arrays as a tensor, and note the time."""
+        begun = time.thread_time()
+        there = super().upload(*arrays)
+        with self._lock:
+            self.copied += time.thread_time() - begun
+        return there
 
     def submit(self, seconds: float) -> None:
         """Give it work of some seconds, and go on at once."""

@@ -127,11 +127,11 @@ def observe_lines(
     if count_lines(peaks.sample, peaks.node, edges, n_samples, n_nodes) > MAX_LINES * n_samples:
         found = replace(found[found.values > peak_threshold], complete=False)
         peaks, _ = _in_image(found, batch, model)
-    most = MAX_TRACED_LINES * n_samples
-    if count_lines(peaks.sample, peaks.node, edges, n_samples, n_nodes) > most:
-        kept = highest_per_node(found, math.isqrt(MAX_TRACED_LINES // len(edges)))
-        found = replace(found[kept], truncated=True)
-        peaks, _ = _in_image(found, batch, model)
+        most = MAX_TRACED_LINES * n_samples
+        if count_lines(peaks.sample, peaks.node, edges, n_samples, n_nodes) > most:
+            kept = highest_per_node(found, math.isqrt(MAX_TRACED_LINES // len(edges)))
+            found = replace(found[kept], truncated=True)
+            peaks, _ = _in_image(found, batch, model)
     points = found.points[:, 0] * model.config.stride("confmaps")
     upload = partial(uploaded, accelerator=model.accelerator)
     lines = trace_lines(pafs, peaks.sample, peaks.node, points, edges, stride, n_points, upload)

@@ -69,14 +69,12 @@ def crop_passes(
     """
     order = np.lexsort((-scores, sample))
     rank = rank_in_frame(sample[order])
-    waiting = order[:0]
-    for r in range(rank.max(initial=-1) + 1):
-        waiting = np.concatenate([waiting, order[rank == r]])
-        if len(waiting) >= min_crops:
-            yield from np.split(waiting, range(max_crops, len(waiting), max_crops))
-            waiting = order[:0]
-    if len(waiting):
-        yield waiting
+    order = order[np.argsort(rank, kind="stable")]
+    begin = 0
+    for end in np.cumsum(np.bincount(rank)).tolist():
+        if end - begin >= min_crops or end == len(order):
+            yield from np.split(order[begin:end], range(max_crops, end - begin, max_crops))
+            begin = end
 
 
 def chosen_passes(
@@ -102,7 +100,9 @@ def chosen_passes(
         min_crops = max_crops = max(PIXELS_PER_PASS // model.crop_size**2, MAX_CROPS_PER_PASS)
     most = room.get(CROPS, len(sample))
     passes = list(crop_passes(sample, scores, min(min_crops, most), min(max_crops, most)))
-    chosen = [rows for rows in passes if np.isin(rows, needed).any()]
+    wanted = np.zeros(len(sample), dtype=bool)
+    wanted[needed] = True
+    chosen = [rows for rows in passes if wanted[rows].any()]
     spare = sum(map(len, passes)) - sum(map(len, chosen))
     return passes if budget.grants(len(needed), spare) else chosen
 

@@ -165,13 +165,15 @@ def _read_crops(
     flat = in_crop.reshape(len(rows), n_nodes * len(refinements), 2)
     points = model.from_crops(flat, corners[rows]).reshape(in_crop.shape)
     eff = centroids.eff[centroids.sample, None]
+    seen = np.zeros(n, dtype=bool)
+    seen[rows] = True
     return CropPeaks(
         where=centroids.where,
         sample=centroids.sample,
         centroids=centroids.in_image(0),
         boxes=model.crop_boxes(corners) / eff[..., None],
         scores=centroids.values,
-        seen=np.isin(np.arange(n), rows),
+        seen=seen,
         points=_spread(points / eff[rows, None, None], rows, n),
         values=_spread(values, rows, n),
         probabilities=_spread(probabilities, rows, n),
