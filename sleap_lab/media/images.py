@@ -1,5 +1,6 @@
-"""Checks of the images of a video before reading: missing images, and images to be rotated."""
+"""Checks of the images of a video: missing ones, those that are cut short or to be rotated."""
 
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +13,10 @@ JPEG = (".jpg", ".jpeg")
 EXIF_ORIENTATION = 274
 TURNED = range(2, 9)
 """Orientations other than upright."""
+BEGIN, END = b"\xff\xd8", b"\xff\xd9"
+"""The first and the last marker of a JPEG file (ITU-T T.81, B.1.1)."""
+MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+"""A marker with a segment, or the end; neither a compressed byte nor a place to begin again."""
 
 
 def is_there(name: str | Path) -> bool:
@@ -32,6 +37,29 @@ def is_there(name: str | Path) -> bool:
 def absent_images(names: Sequence[str]) -> list[str]:
     """Return the images that are missing, or that are only Git LFS pointers."""
     return [name for name in names if not is_there(name) or is_pointer(Path(name))]
+
+
+def ends_within_picture(name: str | Path) -> bool:
+    """Return whether a JPEG file is cut short, which decoders hide by pixels of one gray level.
+
+    Whatever follows the picture does not count, and neither do other formats, whose decoders tell.
+    """
+    with open(name, "rb") as file:
+        content = file.read(len(BEGIN))
+        if content != BEGIN:
+            return False
+        file.seek(-len(END), 2)
+        if file.read() == END:
+            return False
+        file.seek(0)
+        content = file.read()
+    place = len(BEGIN)
+    while found := MARKER.search(content, place):
+        if found.group() == END:
+            return False
+        segment = found.end()
+        place = segment + int.from_bytes(content[segment : segment + 2])
+    return True
 
 
 def orientation_notes(video: sio.Video, frames: Sequence[int]) -> list[str]:

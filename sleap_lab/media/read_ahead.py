@@ -15,14 +15,16 @@ def read_ahead(source: Source, queue_maxsize: int) -> Generator[Frame, None, Non
 
     The thread stays at most `queue_maxsize` frames ahead.
 
+    Whatever ends the thread is raised here, after the frames that it has read.
+
     Raises:
         RunError: A frame cannot be read because its file is gone or has changed since reading
             began.
     """
-    frames: queue.Queue[Frame | RunError | None] = queue.Queue(maxsize=queue_maxsize)
+    frames: queue.Queue[Frame | BaseException | None] = queue.Queue(maxsize=queue_maxsize)
     stop = threading.Event()
 
-    def put(frame: Frame | RunError | None) -> None:
+    def put(frame: Frame | BaseException | None) -> None:
         while not stop.is_set():
             try:
                 return frames.put(frame, timeout=0.1)
@@ -32,7 +34,7 @@ def read_ahead(source: Source, queue_maxsize: int) -> Generator[Frame, None, Non
     rows = source.frames.tolist()
     ends = {video: place for place, (video, _) in enumerate(rows)}
 
-    def work() -> None:
+    def read() -> None:
         for place, (video, index) in enumerate(rows):
             if stop.is_set():
                 return
@@ -41,22 +43,26 @@ def read_ahead(source: Source, queue_maxsize: int) -> Generator[Frame, None, Non
             except RunError as error:
                 if file_state(source.videos[video].filename) != source.reader(video).state:
                     name = display_path(source.videos[video].filename)
-                    return put(
-                        RunError(
-                            f"{name}: it has changed, or is gone, since the run began; "
-                            "put it back, and run the same command again"
-                        )
-                    )
+                    raise RunError(
+                        f"{name}: it has changed, or is gone, since the run began; "
+                        "put it back, and run the same command again"
+                    ) from error
                 put(Frame(video, index, None, str(error)))
             if place == ends[video] and len(ends) > 1:
                 source.reader(video).close()
-        put(None)
+
+    def work() -> None:
+        try:
+            read()
+            put(None)
+        except BaseException as error:  # otherwise whoever waits for a frame waits forever
+            put(error)
 
     thread = threading.Thread(target=work, name="read-ahead", daemon=True)
     thread.start()
     try:
         while (frame := frames.get()) is not None:
-            if isinstance(frame, RunError):
+            if isinstance(frame, BaseException):
                 raise frame
             yield frame
     finally:

@@ -14,6 +14,7 @@ from sleap_io.io.video_reading import HDF5Video, ImageVideo
 from sleap_io.transform.frame import crop_frame
 
 from sleap_lab.errors.interruption import raise_interruption
+from sleap_lab.media.images import ends_within_picture
 from sleap_lab.media.index import FrameIndex
 from sleap_lab.media.recording import Recording, has_equal_channels
 
@@ -156,9 +157,14 @@ class StoredReader:
 
         In a video without colour, a picture whose channels are equal has one channel.
         """
+        if not isinstance(self._backend, ImageVideo):
+            return _plain(np.asarray(self._backend[frame]), gray=self.gray)
         # With transparency, OpenCV keeps blue first.
-        blue_first = isinstance(self._backend, ImageVideo) and self._backend.plugin == "opencv"
-        return _plain(np.asarray(self._backend[frame]), gray=self.gray, blue_first=blue_first)
+        blue_first = self._backend.plugin == "opencv"
+        image = _plain(np.asarray(self._backend[frame]), gray=self.gray, blue_first=blue_first)
+        if ends_within_picture(self._backend.filename[frame]):
+            raise ValueError("the file ends within the picture; copy it again")
+        return image
 
     def close(self) -> None:
         """Close the files."""
@@ -225,9 +231,11 @@ def _plain(image: np.ndarray, *, gray: bool, blue_first: bool = False) -> np.nda
         blue_first: With four channels, blue is the first.
 
     Raises:
-        ValueError: It has another number of channels.
+        ValueError: It has another number of channels, or no pixels.
     """
     channels = image.shape[2]
+    if not image.size:
+        raise ValueError(f"an image of {image.shape[0]}x{image.shape[1]} px")
     if channels == 4:
         image = image[..., 2::-1] if blue_first else image[..., :3]
     elif channels == 2:

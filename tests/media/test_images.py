@@ -1,10 +1,19 @@
+import io
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 import sleap_io as sio
 from PIL import Image
 
-from sleap_lab.media.images import absent_images, is_there, orientation_notes
+from sleap_lab.errors import RunError
+from sleap_lab.media.images import (
+    absent_images,
+    ends_within_picture,
+    is_there,
+    orientation_notes,
+)
 from sleap_lab.media.open_source import open_source
 from sleap_lab.settings.config import DataConfig
 
@@ -52,3 +61,52 @@ def test_images_are_there_or_not(tmp_path):
     assert absent_images(names) == names[1:]
     assert not is_there(tmp_path)
     assert not is_there("a\0b")
+
+
+def jpeg(**options):
+    noise = np.random.default_rng(0).integers(0, 256, (40, 60), dtype=np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(noise).save(file, "JPEG", **options)
+    return file.getvalue()
+
+
+def with_thumbnail():
+    """Return a JPEG file with a smaller one, and its end mark, in the header."""
+    return jpeg(exif=b"Exif\0\0" + jpeg(quality=5))
+
+
+@pytest.mark.parametrize(
+    "whole",
+    [
+        jpeg(),
+        jpeg(progressive=True),
+        jpeg(restart_marker_blocks=2),
+        with_thumbnail(),
+        jpeg() + bytes(9),  # padding
+        jpeg() + b"\xff\xda a film of the moment, as telephones put it there",
+    ],
+)
+def test_a_jpeg_file_is_cut_short_where_its_picture_has_no_end(tmp_path, whole):
+    file, end = tmp_path / "0.jpg", whole.rfind(b"\xff\xd9")
+    file.write_bytes(whole)
+    assert not ends_within_picture(file)
+    for share in (0.1, 0.3, 0.6, 0.95, 1.0):
+        file.write_bytes(whole[: int(share * end)])
+        assert ends_within_picture(file)
+        file.write_bytes(whole[: int(share * end)] + bytes(99))  # as on a full disk
+        assert ends_within_picture(file)
+
+
+def test_other_files_are_not_cut_short(tmp_path):
+    file = tmp_path / "0.jpg"
+    for content in (b"", b"\xff", b"a text", b"\x89PNG\r\n"):
+        file.write_bytes(content)
+        assert not ends_within_picture(file)
+
+
+def test_an_image_that_is_cut_short_is_unreadable_and_its_neighbours_are_not(photos):
+    Path(photos[1]).write_bytes(Path(photos[1]).read_bytes()[:-9])
+    source = open_source(DataConfig(path=photos))
+    assert [source.read(0, frame).shape for frame in (0, 2)] == [(20, 40, 1)] * 2
+    with pytest.raises(RunError, match=r"frame 1 cannot be read \(the file ends within the pict"):
+        source.read(0, 1)

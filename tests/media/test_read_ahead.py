@@ -132,6 +132,26 @@ def test_a_video_that_changes_while_it_is_read_ends_the_run(tmp_path, change):
     assert [frame.index for frame in read] == [0, 1]
 
 
+@pytest.mark.parametrize("end", [KeyboardInterrupt(), SystemExit(3), MemoryError()])
+def test_what_ends_the_reader_reaches_whoever_waits_for_frames(end):
+    class Dying(Recorder):
+        def close(self):
+            raise end
+
+    source = recorded(Dying(), 2)
+    source = replace(
+        source,
+        videos=[*source.videos, sio.Video("second", open_backend=False)],
+        frames=np.array([(0, 0), (0, 1), (1, 0)]),
+        readers={0: Dying(), 1: Recorder()},
+    )
+    read = []
+    with pytest.raises(type(end)):
+        read.extend(read_ahead(source, 1))
+    assert [(frame.video, frame.index) for frame in read] == [(0, 0), (0, 1)]
+    assert readers() == []
+
+
 def test_no_frames():
     source = replace(recorded(Recorder(), 1), frames=np.zeros((0, 2), dtype=np.int64))
     assert list(read_ahead(source, 1)) == []

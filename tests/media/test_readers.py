@@ -46,6 +46,11 @@ def test_other_numbers_of_channels_are_refused():
         _plain(colour(1, 2, 3, 4, 5), gray=False)
 
 
+def test_an_image_without_pixels_is_refused():
+    with pytest.raises(ValueError, match="an image of 0x5 px"):
+        _plain(np.zeros((0, 5, 1), dtype=np.uint8), gray=True)
+
+
 @pytest.mark.parametrize(
     ("n", "expected"), [(0, []), (1, [0]), (3, [0, 1, 2]), (9, [0, 2, 4, 6, 8])]
 )
