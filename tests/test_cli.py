@@ -484,6 +484,7 @@ def test_compare_takes_sweeps_and_runs_of_mlflow(monkeypatch, capsys, tmp_path):
 
 @pytest.mark.parametrize(("differences", "code"), [([], 0), (["eval/oks_map"], 1)])
 def test_reproduce_runs_one_run_again(monkeypatch, capsys, tmp_path, differences, code):
+    from sleap_lab.cli import receipt as receipts
     from sleap_lab.cli import reproduce
     from sleap_lab.sweeps import find
 
@@ -500,7 +501,7 @@ def test_reproduce_runs_one_run_again(monkeypatch, capsys, tmp_path, differences
         "reproduce",
         lambda folder, changes, **options: asked.append((folder, changes, options)) or receipt,
     )
-    monkeypatch.setattr(reproduce, "show", lambda shown: print("shown", shown is receipt))
+    monkeypatch.setattr(receipts, "show_receipt", lambda shown: print("shown", shown is receipt))
     words = ["outputs/a=b", "model.paths=[x,y]", "logger.tracking_uri=http://x"]
     assert code_of("reproduce", *words) == code
     assert capsys.readouterr().out == "shown True\n"

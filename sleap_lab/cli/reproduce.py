@@ -4,28 +4,21 @@ A snapshot is data: its files are parsed as YAML and JSON, its config is checked
 nothing in it is executed.
 """
 
-import json
-import math
-from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from sleap_lab import terminal
+from sleap_lab.cli.receipt import Receipt, write_receipt
 from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.evaluation.agreement import (
-    LARGEST_PIXELS,
-    LARGEST_SCORE,
-    NUMBERS,
-    PIXELS,
     Difference,
     compare_metrics,
     compare_poses,
 )
 from sleap_lab.experiment import run
-from sleap_lab.files.atomic import replacing
 from sleap_lab.files.remote import is_url
 from sleap_lab.inference.models import device_name
 from sleap_lab.media.labels import read_labels, to_poses
@@ -36,7 +29,6 @@ from sleap_lab.runs.summary import RunSummary
 from sleap_lab.runs.verify import (
     HARMLESS,
     PATH_KEYS,
-    Fact,
     Input,
     changed_facts,
     check_inputs,
@@ -49,49 +41,8 @@ from sleap_lab.settings.credentials import HIDDEN
 from sleap_lab.settings.overrides import as_typed, parse_overrides, quote
 from sleap_lab.sweeps.find import RUN_ID
 
-RECEIPT = "receipt.json"
-MOST = 20  # differences that the terminal shows
 CHANGEABLE = (*PATH_KEYS, "runtime.device")
 """Settings that a reproduction may change: places of files and devices. All other settings stay."""
-
-
-@dataclass(frozen=True)
-class Receipt:
-    """How a reproduction went.
-
-    Attributes:
-        first: The first run: its folder, or its id in MLflow.
-        again: The folder of the reproduction.
-        inputs: Input files, all unchanged or only moved.
-        facts: Differences in what the two runs were made with: versions, code, machine.
-        exact: Whether no difference was allowed: both runs have the same code, versions and
-            processor, and no GPU, whose rounding may vary.
-        predictions: How far the poses agree; empty where the first run left none.
-        metrics: How far counts and metrics agree.
-        notes: What was not compared, and why.
-    """
-
-    first: str
-    again: Path
-    inputs: list[Input]
-    facts: list[Fact]
-    exact: bool
-    predictions: list[Difference]
-    metrics: list[Difference]
-    notes: list[str]
-
-    @property
-    def differences(self) -> list[Difference]:
-        """The differences that exceed the allowed size."""
-        return [item for item in (*self.predictions, *self.metrics) if not item.agrees]
-
-    @property
-    def verdict(self) -> str:
-        """The outcome in words."""
-        if self.differences:
-            return "differs"
-        same = not any(item.size for item in (*self.predictions, *self.metrics))
-        return "identical" if same else f"agrees within {PIXELS} px and {NUMBERS} of every metric"
 
 
 def reproduce(
@@ -146,7 +97,7 @@ def reproduce(
         metrics=metrics,
         notes=notes,
     )
-    _write(receipt)
+    write_receipt(receipt)
     return receipt
 
 
@@ -298,95 +249,3 @@ def _numbers(run: RunSummary) -> dict[str, float]:
         if not name.startswith(("speed/", "quality/"))
     }
     return {f"counts/{name}": float(value) for name, value in run.counts.items()} | metrics
-
-
-def _write(receipt: Receipt) -> None:
-    """Write a receipt into the folder of the second run.
-
-    Raises:
-        RunError: It cannot be written.
-    """
-    content = {
-        "verdict": receipt.verdict,
-        "agrees": not receipt.differences,
-        "first": receipt.first,
-        "again": str(receipt.again),
-        "time": run_summary.now(),
-        "exact": receipt.exact,
-        "tolerance": {
-            "px": 0.0 if receipt.exact else PIXELS,
-            "metrics": 0.0 if receipt.exact else NUMBERS,
-        },
-        "inputs": [item._asdict() | {"path": str(item.path)} for item in receipt.inputs],
-        "made_with": [fact._asdict() for fact in receipt.facts],
-        "predictions": [_plain(item) for item in receipt.predictions],
-        "metrics": [_plain(item) for item in receipt.metrics],
-        "notes": receipt.notes,
-    }
-    with replacing(receipt.again / RECEIPT) as temporary:
-        temporary.write_text(
-            json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
-        )
-
-
-def _plain(item: Difference) -> dict[str, Any]:
-    """Return a difference for JSON; undefined and missing values are null."""
-    values = item._asdict() | {"difference": item.size}
-    return {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in values.items()
-    }
-
-
-def show(receipt: Receipt) -> None:
-    """Show a receipt: what was compared, the largest differences, the verdict."""
-    statuses = Counter(item.status for item in receipt.inputs)
-    rows = [("first run", receipt.first)]
-    rows.append(("inputs", ", ".join(f"{count} {status}" for status, count in statuses.items())))
-    largest = {item.name: item for item in receipt.predictions}
-    if largest:
-        pixels, scores = (largest[name].now for name in (LARGEST_PIXELS, LARGEST_SCORE))
-        rows.append(
-            (
-                "poses",
-                f"{largest['instances'].now:.0f} instances: "
-                f"differ by up to {pixels:.3g} px, scores by up to {scores:.3g}",
-            )
-        )
-    rows.append(
-        (
-            "metrics",
-            f"{len(receipt.metrics)} metrics: "
-            f"differ by up to {max((item.size for item in receipt.metrics), default=0):.3g}",
-        )
-    )
-    allowed = (
-        "no difference, on the same machine and versions"
-        if receipt.exact
-        else f"{PIXELS} px and {NUMBERS} of a metric"
-    )
-    rows += [
-        ("allowed", allowed),
-        ("verdict", receipt.verdict),
-        ("receipt", terminal.shown(receipt.again / RECEIPT)),
-    ]
-    worst = sorted(receipt.differences, key=lambda item: -item.size)
-    if worst:
-        terminal.table(
-            [
-                ("differs", "then → now"),
-                *(
-                    (item.name, f"{_shown(item.then)} → {_shown(item.now)}")
-                    for item in worst[:MOST]
-                ),
-            ]
-        )
-    if len(worst) > MOST:
-        rows.append(("", f"{len(worst) - MOST} more differences are in the receipt"))
-    for note in receipt.notes:
-        terminal.warn(note)
-    terminal.table(rows)
-
-
-def _shown(value: float) -> str:
-    return "nothing" if math.isinf(value) else "undefined" if math.isnan(value) else f"{value:.6g}"

@@ -90,7 +90,8 @@ def run_reproduce(arguments: list[str]) -> int:
     """Run a snapshot again, and compare."""
     from tempfile import TemporaryDirectory
 
-    from sleap_lab.cli.reproduce import reproduce, show
+    from sleap_lab.cli.receipt import show_receipt
+    from sleap_lab.cli.reproduce import reproduce
     from sleap_lab.settings.config import keys
     from sleap_lab.settings.overrides import parse_overrides
     from sleap_lab.sweeps.find import find_run
@@ -110,7 +111,7 @@ def run_reproduce(arguments: list[str]) -> int:
         receipt = reproduce(
             folder, changes, command=["sleap-lab", "reproduce", *arguments], outputs_root=outputs
         )
-    show(receipt)
+    show_receipt(receipt)
     return 1 if receipt.differences else 0
 
 

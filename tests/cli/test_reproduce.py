@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from sleap_lab.cli import reproduce as module
-from sleap_lab.cli.reproduce import reproduce, show
+from sleap_lab.cli.receipt import show_receipt
+from sleap_lab.cli.reproduce import reproduce
 from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.experiment import Invocation, run
 from sleap_lab.media.labels import read_labels, to_poses
@@ -107,7 +108,7 @@ def test_the_same_run_gives_the_same_answer(first, again, capsys):
     )
     assert (receipt.again / "snapshot" / "command.txt").read_text() == "sleap-lab reproduce run\n"
     capsys.readouterr()
-    show(receipt)
+    show_receipt(receipt)
     lines = {
         line.split()[0]: line.split(maxsplit=1)[1] for line in capsys.readouterr().out.splitlines()
     }
@@ -193,7 +194,7 @@ def test_predictions_that_are_gone_are_not_compared(first, again, capsys):
     receipt = again()
     assert (receipt.verdict, receipt.predictions) == ("identical", [])
     assert "poses were not compared" in receipt.notes[0]
-    show(receipt)
+    show_receipt(receipt)
     assert f"warning: {receipt.notes[0]}" in capsys.readouterr().err
 
 
@@ -313,7 +314,7 @@ def test_another_answer_is_shown_with_the_largest_differences_first(first, again
     assert "was written after the first run ended" in receipt.notes[0]
     assert json.loads((receipt.again / "receipt.json").read_text())["agrees"] is False
     capsys.readouterr()
-    show(receipt)
+    show_receipt(receipt)
     out = capsys.readouterr().out
     rows = [line.rsplit("  ", 1) for line in out.splitlines()]
     assert ["eval/gone", "1 → nothing"] in [[name.strip(), value] for name, value in rows]
