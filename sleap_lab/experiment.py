@@ -317,14 +317,8 @@ def _predict(
     Returns:
         The result, and the files with the network outputs where these are requested.
     """
-    config, summary, here = run.config, run.summary, len(source.frames)
-    label, bar = _of_job("predicting", run.invocation), run.invocation.job is None
-
-    def watch(frames: Iterable[Frame], remaining: int) -> Iterable[Frame]:
-        """Show how many of the frames are done, including those of an earlier run."""
-        noted = paced(frames, remaining, summary.rates)
-        return terminal.progress(noted, here, label, before=here - remaining, bar=bar)
-
+    config, summary = run.config, run.summary
+    watch = partial(_show_progress, run=run, requested=len(source.frames))
     arrays = arrays_file(config, run.folder)
     if arrays is not None:
         detected = detect_to_file(source, config, arrays, stage=stage, watch=watch)
@@ -379,6 +373,15 @@ def _evaluate(
                 quality = with_labels(quality, evaluation)
                 run.summary.metrics |= quality.metrics
     return quality, evaluation
+
+
+def _show_progress(
+    frames: Iterable[Frame], remaining: int, *, run: Run, requested: int
+) -> Iterable[Frame]:
+    """Show how many of the requested frames are done, including those of an earlier run."""
+    noted = paced(frames, remaining, run.summary.rates)
+    label, bar = _of_job("predicting", run.invocation), run.invocation.job is None
+    return terminal.progress(noted, requested, label, before=requested - remaining, bar=bar)
 
 
 def _show_stage(what: str, invocation: Invocation) -> None:
