@@ -6,12 +6,14 @@ Hydra lists groups, options (also those in a folder of the user) and the names o
 import os
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sleap_lab.cli import eval_tracking, runs
+from sleap_lab.cli.verbs import CACHE_DIR, CACHE_VERBS, OPTIONS, STORE, TAKE_STORE
 from sleap_lab.errors import ConfigError, SleapLabError
 from sleap_lab.settings import flags
 from sleap_lab.settings.config import keys
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from sleap_lab.settings.compose import Configs
 
 TABLES = {"track": flags.TRACK, "predict": PREDICT, "eval": flags.EVAL}
+SMALLER: Mapping[str, Iterable[str]] = {"cache": CACHE_VERBS, "runs": runs.VERBS}
+"""Verb -> the verbs that follow it."""
 TAKE_KEYS = ("track", "predict", "eval", "tune", "doctor")
 FOLDERS = ("hydra.run.dir", "hydra.sweep.dir", "--config-dir", "-cd")
 MEANINGFUL = re.compile(r"[^\w@%+=:,./~-]", re.ASCII)
@@ -115,15 +119,26 @@ def completions(words: Sequence[str], verbs: Sequence[str]) -> list[str]:
     if not before:
         offered = list(verbs)
     elif last.startswith("-"):
-        offered = [f"--{flag.name}" for flag in TABLES.get(first, ())]
-    elif first == "cache":
-        offered = ["ls", "clear"]
+        offered = [*_flags(first, before[1:]), *["--help"] * (first in verbs)]
+    elif first in SMALLER and len(before) == 1:
+        offered = list(SMALLER[first])
     elif first == "tune":
         offered = _keys_of_tune()
+    elif last:  # without a letter, shells are to offer files
+        offered = [STORE] * (first in TAKE_STORE) + [CACHE_DIR] * (first == "cache")
     found = [word for word in offered if word.startswith(last)]
     if first in verbs and (first not in TAKE_KEYS or last == "" or Path(last).exists()):
         return found
     return list(dict.fromkeys([*found, *_settings(last, before)]))
+
+
+def _flags(verb: str, words: Sequence[str]) -> Sequence[str]:
+    """Return the flags of a verb, from the tables that read them."""
+    if verb == "runs":
+        return runs.VERBS[words[0]][1] if words and words[0] in runs.VERBS else ()
+    if verb in TABLES:
+        return [f"--{flag.name}" for flag in TABLES[verb]]
+    return eval_tracking.FLAGS if verb == "eval-tracking" else OPTIONS.get(verb, ())
 
 
 def _keys_of_tune() -> list[str]:

@@ -41,6 +41,7 @@ SWITCHES = {
     "global_identity": ("global_identity", True),
     "per_video_identity": ("global_identity", False),
 }
+FLAGS = tuple(f"--{name}" for name in (*TEXTS, *NUMBERS, *SWITCHES))
 CARRIERS = ("auto", "pose")
 
 
@@ -100,8 +101,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.set_defaults(user_labels_only=False, global_identity=False, carrier="auto")
     options, unknown = parser.parse_known_args([_underscored(word) for word in arguments])
     if unknown:
-        flags = [f"--{name}" for name in (*TEXTS, *NUMBERS, *SWITCHES)]
-        raise ConfigError(f"{unknown[0]}: there is no such flag.{did_you_mean(unknown[0], flags)}")
+        raise ConfigError(f"{unknown[0]}: there is no such flag.{did_you_mean(unknown[0], FLAGS)}")
     for name in ("ground_truth_path", "predicted_path"):
         if getattr(options, name) is None:
             raise ConfigError(f"--{name} (-{TEXTS[name]}) is missing: a .slp file")

@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,28 +35,20 @@ KB, MB = 10**3, 10**6
 
 def run_runs(arguments: list[str]) -> int:
     """Do what is asked with runs."""
-    verbs: dict[str, Callable[[list[str]], int]] = {
-        "ls": _ls,
-        "show": _show,
-        "tag": _tag,
-        "rm": _rm,
-        "export": _export,
-        "import": _import,
-    }
     if not arguments or "-h" in arguments or "--help" in arguments:
         print(HELP, end="")
         return 0 if arguments else ConfigError.exit_code
     first, *words = arguments
-    if first not in verbs:
+    if first not in VERBS:
         raise ConfigError(
-            f"runs: got {first}; accepted: {', '.join(verbs)}.{did_you_mean(first, verbs)}"
+            f"runs: got {first}; accepted: {', '.join(VERBS)}.{did_you_mean(first, VERBS)}"
         )
-    options = {"ls": (JOBS,), "rm": (YES,)}.get(first, ())
+    run, options = VERBS[first]
     for word in words:
         if word.startswith("-") and word not in options:
             accepted = listed(list(options), 5) or "no options"
             raise ConfigError(f"runs {first}: got {word}; accepted: {accepted}")
-    return verbs[first](words)
+    return run(words)
 
 
 def _ls(words: list[str]) -> int:
@@ -211,3 +203,14 @@ def _single(verb: str, words: list[str]) -> str:
     if len(words) != 1:
         raise ConfigError(f"runs {verb}: got {shlex.join(words) or 'nothing'}; accepted: one")
     return words[0]
+
+
+VERBS: Mapping[str, tuple[Callable[[list[str]], int], Sequence[str]]] = {
+    "ls": (_ls, (JOBS,)),
+    "show": (_show, ()),
+    "tag": (_tag, ()),
+    "rm": (_rm, (YES,)),
+    "export": (_export, ()),
+    "import": (_import, ()),
+}
+"""What each verb does, and its options."""

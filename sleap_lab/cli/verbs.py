@@ -2,7 +2,7 @@
 
 import argparse
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import NoReturn
@@ -13,6 +13,24 @@ from sleap_lab.settings.config import OUTPUTS
 
 MOST_SUGGESTED = 50
 SEE = "see sleap-lab --help, and for sleap-nn's flags sleap-lab track --help"
+
+PLAN, BUDGET, PROOFREAD, FRAMES, NUMBER = (
+    "--plan",
+    "--budget",
+    "--proofread",
+    "--frames",
+    "--number",
+)
+OPTIONS: Mapping[str, Sequence[str]] = {
+    "compare": (PLAN,),
+    "review": (BUDGET, PROOFREAD, FRAMES),
+    "suggest": (NUMBER,),
+}
+"""Verb -> its options, beside `--help`."""
+STORE = "logger.tracking_uri="
+TAKE_STORE = ("compare", "review", "suggest", "calibrate", "reproduce", "sync")
+CACHE_VERBS = ("ls", "clear")
+CACHE_DIR = "cache_dir="
 
 Verb = Callable[[list[str]], int]
 
@@ -53,9 +71,9 @@ def run_compare(arguments: list[str]) -> int:
     from sleap_lab.sweeps.find import find_runs
 
     words, uri = _store_word(arguments)
-    planned = "--plan" in words
+    planned = PLAN in words
     wanted = [word for word in words if planned and "/" in word.partition("=")[0] and "=" in word]
-    words = [word for word in words if word != "--plan" and word not in wanted]
+    words = [word for word in words if word != PLAN and word not in wanted]
     with TemporaryDirectory(prefix="sleap-lab-") as scratch:
         found = [
             find_runs(word, Path(scratch), tracking_uri=uri, outputs_root=Path(OUTPUTS).absolute())
@@ -122,9 +140,8 @@ def run_review(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.error = _refuse_review  # type: ignore[method-assign]  # argparse would print its usage
     parser.add_argument("runs", nargs="*")
-    parser.add_argument("--budget")
-    parser.add_argument("--proofread", type=Path)
-    parser.add_argument("--frames")
+    for name in OPTIONS["review"]:
+        parser.add_argument(name, type=Path if name == PROOFREAD else str)
     options = parser.parse_args(words)
     if len(options.runs) != 1:
         raise ConfigError(f"review: give one run or labels file; got {shlex.join(options.runs)}")
@@ -156,7 +173,7 @@ def run_suggest(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.error = refuse  # type: ignore[method-assign]  # argparse would print its usage
     parser.add_argument("run")
-    parser.add_argument("-n", "--number", type=int, default=MOST_SUGGESTED)
+    parser.add_argument("-n", NUMBER, type=int, default=MOST_SUGGESTED)
     options = parser.parse_args(words)
     if options.number < 1:
         refuse(f"suggest: -n {options.number}; accepted: how many frames, 1 or more")
@@ -236,9 +253,9 @@ def run_info(arguments: list[str]) -> int:
 
 def _store_word(arguments: list[str]) -> tuple[list[str], str | None]:
     """Split the word that names an MLflow store from the others."""
-    key = "logger.tracking_uri="
-    chosen = [word.removeprefix(key) for word in arguments if word.startswith(key)]
-    return [word for word in arguments if not word.startswith(key)], chosen[-1] if chosen else None
+    chosen = [word.removeprefix(STORE) for word in arguments if word.startswith(STORE)]
+    words = [word for word in arguments if not word.startswith(STORE)]
+    return words, chosen[-1] if chosen else None
 
 
 @explained_by(help_pages.SYNC)
@@ -274,8 +291,8 @@ def run_cache(arguments: list[str]) -> int:
     folder = cache.DEFAULT_FOLDER
     words = []
     for word in arguments:
-        if word.startswith("cache_dir="):
-            folder = Path(word.partition("=")[2])
+        if word.startswith(CACHE_DIR):
+            folder = Path(word.removeprefix(CACHE_DIR))
         else:
             words.append(word)
     if words == ["ls"]:

@@ -8,10 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from sleap_lab.cli import eval_tracking, help_pages, runs
 from sleap_lab.cli.completion import SHELLS, completions, split
 from sleap_lab.errors import ConfigError
 
-VERBS = ("track", "eval", "tune", "compare", "cache", "doctor")
+VERBS = (
+    *("track", "eval", "eval-tracking", "tune", "compare", "review", "suggest", "calibrate"),
+    *("reproduce", "info", "doctor", "sync", "cache", "runs"),
+)
 
 
 @pytest.fixture(autouse=True)
@@ -46,12 +50,26 @@ def offered(line):
             ["--tracking_clean_instance_count", "--tracking_clean_iou_threshold"],
         ),
         ("sleap-lab eval --oks_s", ["--oks_stddev", "--oks_scale"]),
-        ("sleap-lab compare --", []),  # no flags of its own
+        ("sleap-lab eval-tracking --m", ["--match_threshold", "--mt_threshold", "--ml_threshold"]),
+        ("sleap-lab compare --", ["--plan", "--help"]),
+        ("sleap-lab review --b", ["--budget"]),
+        ("sleap-lab review RUN --", ["--budget", "--proofread", "--frames", "--help"]),
+        ("sleap-lab review RUN --proofread ", []),  # files, from the shell
+        ("sleap-lab review outp", []),
+        ("sleap-lab review logger.", ["logger.tracking_uri="]),
+        ("sleap-lab suggest RUN --n", ["--number"]),
+        ("sleap-lab info --", ["--help"]),
+        ("sleap-lab runs ", ["ls", "show", "tag", "rm", "export", "import"]),
+        ("sleap-lab runs -", ["--help"]),
+        ("sleap-lab runs rm --", ["--yes", "--help"]),
+        ("sleap-lab runs show ", []),
+        ("sleap-lab runs nothing --", ["--help"]),
         ("sleap-lab track -i ", []),  # files, from the shell
         ("sleap-lab track -i video.mp4", []),
         ("sleap-lab compare outp", []),
         ("sleap-lab --config-dir my", []),
         ("sleap-lab cache c", ["clear"]),
+        ("sleap-lab cache clear c", ["cache_dir="]),
         ("sleap-lab tune tune.tria", ["tune.trials="]),
         # keys
         ("sleap-lab tracker.of_w", ["tracker.of_window_size="]),
@@ -91,6 +109,27 @@ def offered(line):
 )  # fmt: skip
 def test_what_is_offered(line, expected):
     assert offered(line) == expected
+
+
+@pytest.mark.parametrize(
+    ("verb", "page"),
+    [
+        ("compare", help_pages.COMPARE),
+        ("review", help_pages.REVIEW),
+        ("suggest", help_pages.SUGGEST),
+        ("calibrate", help_pages.CALIBRATE),
+        ("reproduce", help_pages.REPRODUCE),
+        ("info", help_pages.INFO),
+        ("sync", help_pages.SYNC),
+        ("eval-tracking", eval_tracking.HELP),
+        *((f"runs {verb}", runs.HELP) for verb in runs.VERBS),
+    ],
+)
+def test_flags_are_those_of_the_help_page(verb, page):
+    found = [flag for flag in offered(f"sleap-lab {verb} --") if flag != "--help"]
+    told = set(re.findall(r"--[a-z]\w+", page))
+    assert set(found) <= told | {"--no_user_labels_only"}
+    assert verb.startswith("runs") or told <= set(found)
 
 
 def test_a_new_word_may_be_anything_that_a_line_begins_with():
@@ -169,6 +208,10 @@ def typed(shell, line, home):
         ("sleap-lab --config-dir mylab tracker=mi\t", "sleap-lab --config-dir mylab tracker=mice"),
         ("sleap-lab 'model.pat\t[models/b\t", "sleap-lab 'model.paths=[models/bottomup/"),
         ("sleap-lab track -i vid\t", "sleap-lab track -i video.mp4"),
+        ("sleap-lab review --b\t", "sleap-lab review --budget"),
+        ("sleap-lab review --proofread vid\t", "sleap-lab review --proofread video.mp4"),
+        ("sleap-lab runs sh\t", "sleap-lab runs show"),
+        ("sleap-lab runs rm --y\t", "sleap-lab runs rm --yes"),
         (r"sleap-lab data.path=my\ " + "\t", r"sleap-lab data.path=my\ take.mp4"),
     ],
 )
