@@ -46,7 +46,7 @@ CORE: dict[str, tuple[str, ...]] = {
     "inference/detect.py": (),
     "inference/fingerprint.py": (),
     "inference/observations.py": (),
-    "inference/shards.py": (),
+    "inference/shard*.py": ("inference/test_shards.py",),
     "media/source*.py": SOURCES,
     "media/open_source.py": SOURCES,
     "media/from_*.py": SOURCES,

@@ -1,6 +1,5 @@
 """Frames that are shared out among devices give what one device gives."""
 
-import json
 import os
 import threading
 from importlib import resources
@@ -13,14 +12,14 @@ from hypothesis import strategies as st
 
 from sleap_lab import experiment
 from sleap_lab.errors import ConfigError, RunError
-from sleap_lab.inference import shards
+from sleap_lab.inference import shard, shards
 from sleap_lab.inference.cache import Cache, entries
 from sleap_lab.inference.cached import detect_cached
 from sleap_lab.inference.detect import detect
 from sleap_lab.inference.shards import check_devices, predictor, shard_ranges
 from sleap_lab.inference.stopwatch import Stopwatch
 from sleap_lab.media.open_source import open_source
-from sleap_lab.poses.record import Skeleton, make_poses
+from sleap_lab.media.source import Source
 from sleap_lab.runs.folder import Invocation
 from sleap_lab.settings.config import Config
 
@@ -142,7 +141,7 @@ def in_turn(monkeypatch):
             function(fabric)
 
     monkeypatch.setattr(devices, "launch", launch)
-    monkeypatch.setattr(shards, "_interrupt_on_signal", lambda: None)
+    monkeypatch.setattr(shard, "_interrupt_on_signal", lambda: None)
 
 
 def predicted(config, cache):
@@ -207,7 +206,7 @@ def test_whatever_the_cache(config, tmp_path, in_turn, mode):
 
 def test_what_a_range_has_is_not_done_again(config, tmp_path, in_turn, monkeypatch):
     cache = Cache(tmp_path)
-    work = shards._predict_range
+    work = shard._predict
 
     def stopped(rank, *arguments):
         if rank == 1:
@@ -215,7 +214,7 @@ def test_what_a_range_has_is_not_done_again(config, tmp_path, in_turn, monkeypat
         work(rank, *arguments)
 
     with monkeypatch.context() as broken:
-        broken.setattr(shards, "_predict_range", stopped)
+        broken.setattr(shard, "_predict", stopped)
         with pytest.raises(RunError, match="stopped"):
             predicted(config, cache)
     assert sorted(entry.stage for entry in entries(tmp_path)) == ["index", "network", "predict"]
@@ -227,7 +226,7 @@ def test_what_a_range_has_is_not_done_again(config, tmp_path, in_turn, monkeypat
 def test_frames_that_cannot_be_read_are_counted_over_all_ranges(
     config, tmp_path, in_turn, monkeypatch
 ):
-    pixels = shards.Source.pixels
+    pixels = Source.pixels
 
     def broken(source, video, frame):
         if frame in (11, 17):
@@ -235,8 +234,8 @@ def test_frames_that_cannot_be_read_are_counted_over_all_ranges(
         return pixels(source, video, frame)
 
     source = open_source(config.data)
-    monkeypatch.setattr(shards.Source, "pixels", broken)
-    monkeypatch.setattr(shards, "open_source", lambda data, index: source)
+    monkeypatch.setattr(Source, "pixels", broken)
+    monkeypatch.setattr(shard, "open_source", lambda data, index: source)
     config.data.max_bad_share = 2 / N
     outcomes, cache = {}, Cache(tmp_path)
 
@@ -276,7 +275,7 @@ def test_errors_of_a_process_come_through(
     def fail(*arguments):
         raise error
 
-    monkeypatch.setattr(shards, "_predict_range", fail)
+    monkeypatch.setattr(shard, "_predict", fail)
     with pytest.raises(raised, match=message):
         predicted(config, Cache(tmp_path))
 
@@ -314,46 +313,16 @@ def test_each_process_has_as_many_threads_as_one_would_have(
     monkeypatch.setattr("torch.get_num_threads", lambda: 7)
     monkeypatch.setattr("torch.set_num_threads", told.append)
     config.runtime.num_threads = wanted
-    work = shards._predict_range
+    work = shard._predict
     seen = []
     monkeypatch.setattr(
-        shards,
-        "_predict_range",
+        shard,
+        "_predict",
         lambda rank, device, task, done: seen.append(task) or work(rank, device, task, done),
     )
     predicted(config, Cache(tmp_path))
     assert [task.config.runtime.num_threads for task in seen] == [expected] * 2
     assert [task.config.runtime.devices for task in seen] == [1, 1]
-
-
-def test_the_progress_of_a_range_begins_with_what_an_earlier_run_did(config, tmp_path, monkeypatch):
-    frames = open_source(config.data).frames
-    task = shards.Task(
-        config, frames, [range(0, 4), range(4, N)], N, (tmp_path / "cache", "rw", 1e9), tmp_path
-    )
-    done, shown = [0, 0], []
-
-    def detect_rest(source, config, *arguments, watch, **options):
-        assert source.frames.tolist() == frames[4:].tolist()
-        for _ in watch(source.frames[2:].tolist(), len(source.frames) - 2):
-            shown.append(list(done))
-        return detect_nothing(source)
-
-    monkeypatch.setattr(shards, "detect_cached", detect_rest)
-    shards._predict_range(1, "cpu", task, done)
-    assert shown == [[0, 3], [0, 4], [0, 5]]
-    monkeypatch.setattr(
-        shards, "detect_cached", lambda source, *arguments, watch, **options: detect_nothing(source)
-    )
-    done[:] = [0, 0]
-    shards._predict_range(1, "cpu", task, done)
-    assert done == [0, 5]  # all of it was in the cache
-
-
-def detect_nothing(source):
-    return shards.Inference(
-        make_poses(Skeleton(("a",)), [], frames=source.frames), "single_instance", "cpu"
-    )
 
 
 class Stubborn:
@@ -388,16 +357,6 @@ def test_where_all_is_over_nobody_is_asked_to_end(monkeypatch):
     monkeypatch.setattr(shards.multiprocessing, "active_children", lambda: children.pop())
     shards._end(over, [])
     assert own.calls == []
-
-
-def test_what_processes_spent_is_averaged_and_the_rest_is_their_start(tmp_path):
-    for rank, seconds in enumerate(
-        [{"load": 1.0, "network": 4.0}, {"load": 3.0, "network": 2.0, "read": 1.0}, {}]
-    ):
-        (tmp_path / f"{rank}.json").write_text(json.dumps({"seconds": seconds}))
-    spent = shards._split(10.0, sorted(tmp_path.glob("*.json")))
-    assert spent == {"network": 3.0, "read": 0.5, "load": 2.0 + 10.0 - 2.0 - 3.0 - 0.5}
-    assert shards._split(10.0, []) == {"load": 10.0}
 
 
 @pytest.mark.parametrize(("there", "count"), [(4, 4), (None, 1)])
