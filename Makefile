@@ -56,6 +56,9 @@ demo: install  ## Track and evaluate the demo clip, about a minute on two cores
 	@echo
 	@echo "To look at it in MLflow: . $(BIN)/activate, then the line behind MLflow; the addresses below it open then."
 
+# Compiled tests are kept, so that not every worker of every run compiles them.
+test quick: export PYTHONDONTWRITEBYTECODE :=
+
 test: tools  ## Run the tests that need minutes, not hours, WORKERS (2) at a time
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --durations=20
 

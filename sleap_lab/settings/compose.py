@@ -48,6 +48,9 @@ from sleap_lab.settings.words import FileConfigSource
 CONFIG_MODULE = "sleap_lab.conf"
 PRIMARY = "config"
 
+# The store is a singleton. Hydra copies what refers to it, once and again for every composition.
+ConfigStore.__deepcopy__ = lambda store, memo: store  # type: ignore[attr-defined]
+
 LAUNCHERS = {
     "submitit_local": {"timeout_min": 365 * 24 * 60},
     "submitit_slurm": {"timeout_min": 24 * 60, "max_num_timeout": 3},

@@ -23,7 +23,7 @@ SQUARE = np.array([[0, 0], [100, 0], [100, 100], [0, 100]], dtype=float)
 def evaluated(
     offs: tuple[float, ...], frames: int, videos: tuple[str, ...], noise: float
 ) -> Evaluation:
-    """Score predictions of a square; arguments as for `make_run`."""
+    """Score predictions of a square; arguments as for `write_run`."""
     places = [(video, frame) for video in range(len(videos)) for frame in range(100)]
     columns = {"video": [video for video, _ in places], "frame": [frame for _, frame in places]}
     truth = make_poses(Skeleton(tuple("abcd")), [SQUARE] * len(places), **columns, user=True)
@@ -41,15 +41,15 @@ def evaluated(
     )  # fmt: skip
 
 
-@pytest.fixture
-def make_run(tmp_path) -> Callable[..., Path]:
+@pytest.fixture(scope="session")
+def write_run() -> Callable[..., Path]:
     """Return a function that writes a run folder.
 
     The run has a square on each frame of some videos, predicted some px off.
     """
 
-    def make(
-        name: str,
+    def write(
+        folder: Path,
         off: float | Sequence[float] | None = None,
         *,
         frames: int = 100,
@@ -62,7 +62,7 @@ def make_run(tmp_path) -> Callable[..., Path]:
         """Write a run folder.
 
         Args:
-            name: The folder.
+            folder: The folder.
             off: How far to the right each pose, or each of its four nodes, is predicted; None for a
                 run without evaluation.
             frames: Predicted frames of each video, of 100.
@@ -72,7 +72,6 @@ def make_run(tmp_path) -> Callable[..., Path]:
             metrics: Further metrics.
             **summarized: What the summary of the run says.
         """
-        folder = tmp_path / name
         (folder / "snapshot").mkdir(parents=True)
         config: dict[str, dict[str, object]] = {}
         for key, value in (settings or {}).items():
@@ -92,4 +91,10 @@ def make_run(tmp_path) -> Callable[..., Path]:
         )
         return folder
 
-    return make
+    return write
+
+
+@pytest.fixture
+def make_run(tmp_path, write_run) -> Callable[..., Path]:
+    """Return a function that writes a run folder of a name into the folder of the test."""
+    return lambda name, *values, **options: write_run(tmp_path / name, *values, **options)

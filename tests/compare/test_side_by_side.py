@@ -11,13 +11,14 @@ from sleap_lab.compare.runs import Line, compare
 from sleap_lab.compare.side_by_side import as_text, brief
 
 
-@pytest.fixture
-def sweep(make_run):
+@pytest.fixture(scope="module")
+def sweep(write_run, tmp_path_factory):
     """Compare 24 runs: 3 trackers x 4 windows x 2 models in a deep folder.
 
     The tracker matters, and the window for identity.
     """
     folders: list[Path] = []
+    root = tmp_path_factory.mktemp("sweep")
     grid = product(
         ("model_a", "model_b"), enumerate(("fixed_window", "local_queues", "flow")), (3, 5, 10, 20)
     )
@@ -34,8 +35,8 @@ def sweep(make_run):
         }
         folder = f"outputs/multirun/2026-11-22/17-00-44-793184/{job}"
         folders.append(
-            make_run(
-                folder,
+            write_run(
+                root / folder,
                 off=3 - i / 10,
                 settings=settings,
                 choices={"tracker": tracker},
