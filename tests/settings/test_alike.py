@@ -46,14 +46,14 @@ def composed(words, monkeypatch):
     ("words", "n_composed"),
     [
         (["tracker.tracking_window_size=range(2,5)"], 1),
-        (["tracker.max_tracks=null,2,3", "tracker.oks_stddev=1,0.5"], 1),
+        (["tracker.max_tracks=null,2", "tracker.oks_stddev=1,0.5"], 1),
         (["tracker=fixed_window,local_queues", "tracker.tracking_window_size=2,3"], 2),
         (["logger.run_name=007,a b,'1e3',true"], 1),
         (["data.frames=0-1,'5,7',3"], 1),
         (["data.path=a.slp,b.slp,./a.slp"], 1),
         (
             [
-                "data.path='*.slp'",
+                "data.path='?.slp'",
                 "tracker.scoring_method=euclidean_dist",
                 "tracker.features=centroids,keypoints",
             ],

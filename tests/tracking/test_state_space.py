@@ -1,6 +1,7 @@
 import numpy as np
+import pytest
 
-from sleap_lab.tracking.state_space import advance, correct, learn
+from sleap_lab.tracking.state_space import _inverse, advance, correct, learn
 
 PYKALMAN = {
     "mean": [12.9154878431, 3.56452115742, 4.1066345227, 0.548676270764],
@@ -68,3 +69,14 @@ def test_filters_learn_side_by_side_what_each_learns_alone():
     for i in range(3):
         alone, *_ = learn(observed[:, i : i + 1], start[i : i + 1])
         np.testing.assert_allclose(together[i], alone[0], atol=1e-9)
+
+
+@pytest.mark.parametrize("size", [2, 4, 8, 20])
+@pytest.mark.parametrize("lost", [0, 1, 2])
+def test_inverses_are_those_of_numpy_also_of_singular_matrices(size, lost):
+    rng = np.random.default_rng(size)
+    roots = rng.normal(size=(3, size, size - lost)) * 10 ** rng.uniform(-3, 2, (3, 1, size - lost))
+    covariances = roots @ np.swapaxes(roots, -1, -2)
+    covariances = (covariances + np.swapaxes(covariances, -1, -2)) / 2
+    expected = np.linalg.pinv(covariances, rcond=size * np.finfo(float).eps, hermitian=True)
+    np.testing.assert_allclose(_inverse(covariances), expected, atol=1e-12 * np.abs(expected).max())
