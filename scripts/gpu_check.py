@@ -17,9 +17,12 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
+import numpy as np
 import torch
 import yaml
 
@@ -30,6 +33,7 @@ from sleap_lab.inference.detect import detect
 from sleap_lab.inference.shards import predictor
 from sleap_lab.inference.stopwatch import PREDICTING, Stopwatch, predicting_seconds, untimed
 from sleap_lab.media.open_source import open_source
+from sleap_lab.pipelines.onnxruntime import PROVIDERS
 from sleap_lab.pipelines.precision import largest_shift
 from sleap_lab.poses.record import Poses
 from sleap_lab.settings.config import Config, DataConfig, ModelConfig, RuntimeConfig
@@ -146,6 +150,13 @@ def config_of(reference: Path, kind: str, frames: int, **runtime: Any) -> Config
 
 def speed(reference: Path, kind: str, frames: int = FRAMES, **runtime: Any) -> dict[str, Any]:
     """Return frames per second of one kind of model, the time of every stage, and the GPU's."""
+    return predicted(reference, kind, frames, **runtime)[1]
+
+
+def predicted(
+    reference: Path, kind: str, frames: int, **runtime: Any
+) -> tuple[Poses, dict[str, Any]]:
+    """Return the poses of one kind of model, and what `speed` returns."""
     config = config_of(reference, kind, frames, **runtime)
     source = open_source(config.data)
     seconds: dict[str, float] = {}
@@ -155,7 +166,7 @@ def speed(reference: Path, kind: str, frames: int = FRAMES, **runtime: Any) -> d
     rate = count / predicting_seconds(seconds)
     milliseconds = {f"{name}, ms": 1000 * seconds[name] / count for name in PREDICTING}
     row = {"frames": count, "frames_per_second": rate, "load, s": seconds["load"], **milliseconds}
-    return {**row, **found, "notes": " ".join(inference.notes)}
+    return inference.poses, {**row, **found, "notes": " ".join(inference.notes)}
 
 
 def speeds(reference: Path) -> Iterator[dict[str, Any]]:
@@ -218,6 +229,78 @@ def devices(reference: Path) -> Iterator[dict[str, Any]]:
         yield {"devices": count, "seconds with start": seconds, "moved by, px": shift}
 
 
+def engines(reference: Path) -> Iterator[dict[str, Any]]:
+    """Time ONNX Runtime beside PyTorch, with CUDA and with TensorRT, where they are installed.
+
+    TensorRT is tried here only: it chooses algorithms by timing them, and computes float32 with
+    TF32 unless the environment forbids it. It is timed twice; the second time it has its engine.
+    """
+    kind, frames = "bottom-up", FRAMES // 16 * 16  # an engine is built for each length of a batch
+    first: Poses | None = None
+    with tempfile.TemporaryDirectory() as folder:
+        tensorrt = {
+            half: {
+                "trt_engine_cache_enable": "1",
+                "trt_engine_cache_path": f"{folder}/{half}",
+                "trt_fp16_enable": half,
+            }
+            for half in ("0", "1")
+        }
+        ways: list[tuple[str, str, dict[str, Any]]] = [
+            ("PyTorch", "torch", {}),
+            ("ONNX Runtime", "onnxruntime", {}),
+        ]
+        for half, options in tensorrt.items():
+            name = "TensorRT, 16 bits" if half == "1" else "TensorRT"
+            providers = {DEVICE: ("TensorrtExecutionProvider", options)}
+            ways += [(name, "onnxruntime", providers)] * 2
+        for name, backend, providers in ways:
+            try:
+                with patch.dict(PROVIDERS, providers):
+                    poses, row = predicted(reference, kind, frames, batch_size=16, backend=backend)
+                first = first or poses
+                found = {**row, "moved by, px": largest_shift(first, poses)}
+            except Exception as error:  # the next ones may work
+                found = {"error": f"{type(error).__name__}: {error}"}
+            yield {"kind": kind, "engine": name, **found}
+
+
+def decoders(reference: Path) -> Iterator[dict[str, Any]]:
+    """Read videos with the reader of every run, and with TorchCodec on the device, where it is.
+
+    TorchCodec is tried here only: it does not tell damaged pictures from others.
+    """
+    try:
+        decoder_of = import_module("torchcodec.decoders").VideoDecoder
+    except (ImportError, OSError, RuntimeError) as error:  # or it lacks libraries
+        yield {"skipped": f"TorchCodec: {error}".partition("\n")[0]}
+        return
+    for video in sorted({video for video, _ in KINDS.values()}):
+        path = reference / "videos" / video
+        source = open_source(DataConfig(path=str(path), frames="0-99"))
+        begun = time.perf_counter()
+        ours = [source.pixels(0, frame) for frame in range(100)]
+        seconds = [time.perf_counter() - begun]
+        decoder = decoder_of(str(path), device=DEVICE, dimension_order="NHWC")
+        decoder.get_frame_at(0)  # starts what is shared
+        begun = time.perf_counter()
+        theirs = [decoder.get_frame_at(frame).data for frame in range(100)]
+        if DEVICE == "cuda":
+            torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - begun)
+        apart = [
+            int(np.abs(image.astype(np.int16) - other.cpu().numpy()).max())
+            for image, other in zip(ours, theirs, strict=True)
+        ]
+        yield {
+            "video": video,
+            "frames_per_second": 100 / seconds[0],
+            "TorchCodec, frames per second": 100 / seconds[1],
+            "gray levels apart": max(apart),
+            "frames more than 1 apart": sum(levels > 1 for levels in apart),
+        }
+
+
 def waits(reference: Path) -> Iterator[dict[str, Any]]:
     """Count how often the processor waits for the GPU in a batch of every kind of model.
 
@@ -269,7 +352,9 @@ def main() -> None:
         "waits for the GPU": waits,
         "several devices": devices,
         "cases, float32": cases,
+        "decoding": decoders,
         "compiled": compiled,
+        "engines": engines,
     }
     found: dict[str, Rows] = {title: [] for title in steps}
     for rows, step in zip(found.values(), steps.values(), strict=True):

@@ -2,12 +2,18 @@
 
 import os
 import runpy
+import shutil
 import subprocess
 import sys
+from importlib import resources
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+
+from sleap_lab.media.open_source import open_source
+from sleap_lab.settings.config import DataConfig
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
@@ -20,6 +26,35 @@ def test_rows_of_several_kinds_are_one_table(monkeypatch):
         "\n## speed\n\n| kind | rate | error |\n| --- | --- | --- |\n"
         "| a | 1.3 |  |\n| b |  | 1\\|2 fails |\n"
     )
+
+
+def test_decoders_are_compared_frame_by_frame(monkeypatch, tmp_path):
+    """Another decoder is a little brighter, or a frame late."""
+    (tmp_path / "videos").mkdir()
+    film = tmp_path / "videos" / "film.mp4"
+    shutil.copy(str(resources.files("sleap_lab.demo") / "clip.mp4"), film)
+    source = open_source(DataConfig(path=str(film)))
+    images = [torch.from_numpy(source.pixels(0, frame)).short() for frame in range(100)]
+    monkeypatch.setenv("GPU_CHECK_DEVICE", "cpu")
+    monkeypatch.syspath_prepend(SCRIPTS.parent)
+    decoders = runpy.run_path(str(SCRIPTS / "gpu_check.py"))["decoders"]
+    monkeypatch.setitem(decoders.__globals__, "KINDS", {"any": ("film.mp4", ())})
+
+    def compared(late, brighter):
+        def get_frame_at(frame):
+            image = images[max(frame - late, 0)] + brighter
+            return SimpleNamespace(data=image.clamp(0, 255).byte())
+
+        other = SimpleNamespace(get_frame_at=get_frame_at)
+        opened = SimpleNamespace(VideoDecoder=lambda path, device, dimension_order: other)
+        monkeypatch.setitem(sys.modules, "torchcodec", SimpleNamespace())
+        monkeypatch.setitem(sys.modules, "torchcodec.decoders", opened)
+        (row,) = decoders(tmp_path)
+        return row["gray levels apart"], row["frames more than 1 apart"]
+
+    assert compared(late=0, brighter=1) == (1, 0)
+    assert compared(late=0, brighter=2) == (2, 100)
+    assert compared(late=1, brighter=0)[1] == 99
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
