@@ -61,7 +61,7 @@ from sleap_lab.runs.shown import show_outcome
 from sleap_lab.runs.snapshot import snapshot_experiment
 from sleap_lab.runs.summary import RunSummary, record_failure
 from sleap_lab.runs.system import system_recorded
-from sleap_lab.settings.compose import compose_config
+from sleap_lab.settings.compose import chosen_options, compose_config
 from sleap_lab.settings.config import OUTPUTS, Config
 from sleap_lab.settings.credentials import conceal_all, redact
 from sleap_lab.settings.overrides import as_typed, refuse_launcher
@@ -95,12 +95,7 @@ def run_experiment(overrides: Sequence[str], *, folder: str | Path | None = None
     refuse_launcher(overrides, node, "run_experiment runs here; leave it out")
     holding = nullcontext() if folder is None else occupied(Path(folder))
     folder = new_folder(Path(OUTPUTS)) if folder is None else Path(folder)
-    choices = {
-        str(name): str(option)
-        for name, option in node.hydra.runtime.choices.items()
-        if "/" not in str(name)
-    }
-    command = ["sleap-lab", *overrides]
+    command, choices = ["sleap-lab", *overrides], chosen_options(node.hydra)
     with holding as mlflow:
         result = run(config, folder, Invocation(command, list(overrides), choices, mlflow=mlflow))
     if result.summary.exit_code == ConfigError.exit_code:

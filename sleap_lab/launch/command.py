@@ -11,7 +11,7 @@ from sleap_lab.errors import RunError, system_reason
 from sleap_lab.runs import summary as run_summary
 from sleap_lab.runs.folder import Invocation, new_folder
 from sleap_lab.runs.occupancy import occupied
-from sleap_lab.settings.compose import OURS, Configs, hydra_application, to_config
+from sleap_lab.settings.compose import OURS, Configs, chosen_options, hydra_application, to_config
 from sleap_lab.settings.config import OUTPUTS
 from sleap_lab.settings.jobs import CheckedCommand
 from sleap_lab.settings.overrides import hiding, quote
@@ -63,12 +63,8 @@ def _run_job(
 
     def job(node: DictConfig) -> None:
         settings = HydraConfig.get()
-        choices = {
-            str(name): str(option)
-            for name, option in settings.runtime.choices.items()
-            if "/" not in str(name)
-        }
-        invocation = Invocation(command, list(settings.overrides.task), choices, mlflow=mlflow)
+        overridden, choices = list(settings.overrides.task), chosen_options(settings)
+        invocation = Invocation(command, overridden, choices, mlflow=mlflow)
         # Paths are relative to the directory of the command, whatever the value of hydra.job.chdir.
         with chdir(settings.runtime.cwd):
             run(to_config(node), Path(settings.runtime.output_dir), invocation)

@@ -35,7 +35,7 @@ from sleap_lab.runs import summary
 from sleap_lab.runs.folder import LOG_FILE, Invocation
 from sleap_lab.runs.occupancy import clear_leftovers
 from sleap_lab.runs.summary import RunSummary, Stamp, read_stamp
-from sleap_lab.settings.compose import register, to_config
+from sleap_lab.settings.compose import chosen_options, register, to_config
 from sleap_lab.settings.config import Config
 from sleap_lab.settings.copies import given
 from sleap_lab.sweeps import ledger
@@ -89,15 +89,10 @@ def _supervise(
     settings = HydraConfig.get()
     folder = Path(settings.runtime.output_dir)
     name = str(settings.sweep.subdir)
-    choices = {
-        str(name): str(option)
-        for name, option in settings.runtime.choices.items()
-        if "/" not in str(name)
-    }
     invocation = Invocation(
         sweep.command,
         list(settings.overrides.task),
-        choices,
+        chosen_options(settings),
         sweep.jobs[name],
         piece=sweep.pieces.get(name),
         pieces=sweep.predictions.get(name),

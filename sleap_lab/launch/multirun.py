@@ -28,7 +28,7 @@ from sleap_lab.runs import summary
 from sleap_lab.runs.links import where_to_look
 from sleap_lab.runs.summary import SWEEP_FILE
 from sleap_lab.settings.compose import Configs
-from sleap_lab.settings.config import OUTPUTS, Config
+from sleap_lab.settings.config import OUTPUTS, LoggerConfig
 from sleap_lab.settings.copies import copies
 from sleap_lab.settings.jobs import CheckedCommand
 from sleap_lab.settings.overrides import as_typed, hiding, quote
@@ -71,26 +71,16 @@ def run_sweep(
         ConfigError: The chosen folder is not free, or no job can run because of its settings.
         RunError: The launcher cannot start jobs, or no job can run because of its files.
     """
-    config = checked.jobs[0].config
-    folders = [job.folder for job in checked.jobs]
-    plan = Plan(
-        sweep_fingerprint([job.config for job in checked.jobs], folders),
-        config.logger,
-        [PlannedJob(number, job.folder, job.overrides) for number, job in enumerate(checked.jobs)],
-        config.sweep.objective,
-        config.sweep.direction,
-    )
+    plan, rerun = _plan(checked), checked.jobs[0].config.sweep.rerun
     objective = Objective(plan.objective, plan.direction)
-    folder, lock = claim(
-        Path(OUTPUTS) / "multirun", checked.folder, plan, afresh=config.sweep.rerun == "all"
-    )
+    folder, lock = claim(Path(OUTPUTS) / "multirun", checked.folder, plan, afresh=rerun == "all")
     fresh = not (folder / ledger.LEDGER).is_file()
     try:
         earlier = objective if fresh else read_objective(folder)
         write_plan(folder, plan)
         jobs = read_jobs(folder)
-        pending = [job for job in jobs if has_to_run(job.run, config.sweep.rerun)]
-        _say_what_is_left(folder, jobs, pending, config.sweep.rerun)
+        pending = [job for job in jobs if has_to_run(job.run, rerun)]
+        _say_what_is_left(folder, jobs, pending, rerun)
         if pending:
             try:
                 with terminal.unless_quick("checking all jobs before the first one starts"):
@@ -100,21 +90,26 @@ def run_sweep(
                     ledger.discard(folder, lock, keep=checked.folder is not None)
                 raise
         if pending or not _is_over(folder) or objective != earlier:
-            jobs = _run(
-                folder,
-                jobs,
-                pending,
-                plan,
-                overrides,
-                command,
-                configs,
-                [job.config for job in checked.jobs],
-            )
+            jobs = _run(folder, jobs, pending, plan, checked, overrides, command, configs)
     finally:
         lock.release()
     _show(folder, jobs, objective)
     _say_what_to_do(jobs)
     return exit_code(jobs)
+
+
+def _plan(checked: CheckedCommand) -> Plan:
+    """Return the plan of a sweep."""
+    config = checked.jobs[0].config
+    return Plan(
+        sweep_fingerprint(
+            [job.config for job in checked.jobs], [job.folder for job in checked.jobs]
+        ),
+        config.logger,
+        [PlannedJob(number, job.folder, job.overrides) for number, job in enumerate(checked.jobs)],
+        config.sweep.objective,
+        config.sweep.direction,
+    )
 
 
 def _check(checked: CheckedCommand, jobs: Sequence[Job], pending: Sequence[Job]) -> None:
@@ -205,16 +200,16 @@ def _run(
     jobs: Sequence[Job],
     pending: Sequence[Job],
     plan: Plan,
+    checked: CheckedCommand,
     overrides: Sequence[str],
     command: Sequence[str],
     configs: Configs,
-    settings: Sequence[Config],
 ) -> list[Job]:
     """Run the pending jobs, then write and log the results of the sweep.
 
     Predictions that are jobs of their own run first.
     """
-    outputs_root, sweep_settings = Path(OUTPUTS).absolute(), settings[0].sweep
+    outputs_root, settings = Path(OUTPUTS).absolute(), checked.jobs[0].config.sweep
     (folder / ledger.STOP_FILE).unlink(missing_ok=True)
     begin_sweep(folder, command)
     shared = hiding(plan.logger.tracking_uri, overrides)
@@ -227,20 +222,21 @@ def _run(
         cwd=Path.cwd(),
         pid=os.getpid(),
         host=socket.gethostname(),
-        fail_fast=sweep_settings.fail_fast,
+        fail_fast=settings.fail_fast,
         copies=copies(),
     )
     phase = partial(run_jobs, outputs_root=outputs_root, shared=shared, configs=configs)
     interrupted, predictions = False, list[Prediction]()
     try:
-        predictions = plan_predictions(folder, pending, dict(enumerate(settings)))
+        own = {number: job.config for number, job in enumerate(checked.jobs)}
+        predictions = plan_predictions(folder, pending, own)
         pieces = {job: piece for each in predictions for job, piece in each.pieces.items()}
-        left = [job for job in pieces if has_to_run(job.run, sweep_settings.rerun)]
+        left = [job for job in pieces if has_to_run(job.run, settings.rerun)]
         if left:
             predicting = of_pieces(sweep, {job: pieces[job] for job in left})
             phase(predicting, left, left, replace(plan.logger, mlflow=False), words)
         ready = joinable(pending, predictions)
-        others = on_launcher(words, sweep_settings.cpu_launcher)
+        others = on_launcher(words, settings.cpu_launcher)
         phase(joining(sweep, predictions, ready), jobs, pending, plan.logger, others, ready)
     except KeyboardInterrupt:
         interrupted = True
@@ -252,8 +248,13 @@ def _run(
         jobs = finish_sweep(folder, interrupted=interrupted)
         remove_used(predictions, jobs)
         if plan.logger.mlflow:
-            try:
-                log_sweep(folder, plan.logger, outputs_root)
-            except RunError as error:
-                terminal.warn(str(error))
+            _log(folder, plan.logger, outputs_root)
     return jobs
+
+
+def _log(folder: Path, logger: LoggerConfig, outputs_root: Path) -> None:
+    """Log a sweep that is over; it can be logged later, too."""
+    try:
+        log_sweep(folder, logger, outputs_root)
+    except RunError as error:
+        terminal.warn(str(error))

@@ -18,6 +18,7 @@ from hydra import version
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
+from hydra.conf import HydraConf
 from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
@@ -258,6 +259,16 @@ def hydra_of(node: DictConfig) -> Iterator[None]:
     finally:
         settings.cfg = before
         OmegaConf.set_readonly(node.hydra, None)  # Hydra makes it so
+
+
+def chosen_options(settings: HydraConf) -> dict[str, str]:
+    """Return the option that is chosen in each config group of the package; Hydra's are left out.
+
+    Args:
+        settings: Hydra's own settings of a job.
+    """
+    choices = {str(name): str(option) for name, option in settings.runtime.choices.items()}
+    return {name: option for name, option in choices.items() if "/" not in name}
 
 
 def to_config(node: DictConfig) -> Config:

@@ -13,7 +13,13 @@ from omegaconf import OmegaConf
 
 from sleap_lab.errors import ConfigError
 from sleap_lab.experiment import run_experiment
-from sleap_lab.settings.compose import Configs, compose_config, find_configs, shipped_options
+from sleap_lab.settings.compose import (
+    Configs,
+    chosen_options,
+    compose_config,
+    find_configs,
+    shipped_options,
+)
 from sleap_lab.settings.config import GROUPS
 from sleap_lab.settings.jobs import check_jobs
 from sleap_lab.settings.overrides import (
@@ -647,3 +653,10 @@ def test_overrides_are_parsed_one_by_one():
         "c",
         "d",
     ]
+
+
+def test_chosen_options_are_those_of_the_package(labels):
+    _, node = compose_config([*labels, "tracker=flow", "hydra/launcher=joblib"])
+    chosen = chosen_options(node.hydra)
+    assert chosen["tracker"] == "flow"
+    assert chosen.keys() == GROUPS.keys() | {"experiment"}
