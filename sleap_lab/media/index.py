@@ -20,6 +20,7 @@ import numpy as np
 
 from sleap_lab.media.packets import (
     NO_TIME,
+    Packets,
     numbered,
     opened,
     packet_of,
@@ -112,23 +113,7 @@ def read_index(path: str | Path) -> FrameIndex:
     packets = read_packets(path)
     shown = np.flatnonzero(packets.shown)
     timed = bool(len(shown)) and bool((packets.pts[shown] != NO_TIME).all())
-    by_time = timed and len(np.unique(packets.pts[shown])) == len(shown)
-    order = shown[np.argsort(packets.pts[shown], kind="stable")]
-    first = _decode(path, most=FIRST_DECODED)
-    if not (
-        by_time
-        and np.array_equal(first.packets, order[:FIRST_DECODED])
-        and not (first.reordered and packets.in_order_of_decoding)
-    ):
-        found = _decode(path)
-        by_time = (
-            by_time
-            and np.array_equal(found.packets, order[np.isin(order, found.packets)])
-            and not _hidden(shown, found)
-        )
-        if not by_time:
-            order = found.packets if _hidden(shown, found) else _with_missing(found.packets, shown)
-    height, width = first.size
+    order, by_time, (height, width) = _in_order(path, packets, shown, timed=timed)
     times = np.sort(packets.pts[order])
     seconds = (
         (times - times[0]) * packets.tick if timed and len(times) else np.full(len(order), np.nan)
@@ -155,6 +140,39 @@ def read_index(path: str | Path) -> FrameIndex:
         decoded=not by_time,
         others=packets.others,
     )
+
+
+def _in_order(
+    path: str | Path, packets: Packets, shown: np.ndarray, *, timed: bool
+) -> tuple[np.ndarray, bool, tuple[int, int]]:
+    """Put the packets of a recording into the order in which their pictures are shown.
+
+    Args:
+        path: The recording.
+        packets: Its packets.
+        shown: (shown,) int64, the packets that are to be shown.
+        timed: Whether each of them has a time.
+
+    Returns:
+        (frames,) int64 packets; whether their times give the order, and not the decoder; height and
+        width of the first picture, px.
+    """
+    distinct = timed and len(np.unique(packets.pts[shown])) == len(shown)
+    by_time = shown[np.argsort(packets.pts[shown], kind="stable")]
+    first = _decode(path, most=FIRST_DECODED)
+    if (
+        distinct
+        and np.array_equal(first.packets, by_time[:FIRST_DECODED])
+        and not (first.reordered and packets.in_order_of_decoding)
+    ):
+        return by_time, True, first.size
+    found = _decode(path)
+    hidden = _hidden(shown, found)
+    agree = np.array_equal(found.packets, by_time[np.isin(by_time, found.packets)])
+    if distinct and agree and not hidden:
+        return by_time, True, first.size
+    order = found.packets if hidden else _with_missing(found.packets, shown)
+    return order, False, first.size
 
 
 def _after_gap(seconds: np.ndarray) -> np.ndarray:
