@@ -49,6 +49,33 @@ class PartialVideo(sio.Video):
         return True
 
 
+def missing_of(video: sio.Video, reason: str) -> MissingVideo:
+    """Return the missing video that stands for a video; `reason` follows its name in messages."""
+    missing = MissingVideo(
+        filename=video.filename,
+        backend_metadata=video.backend_metadata,
+        source_video=video.source_video,
+        open_backend=False,
+    )
+    missing.reason = reason
+    return missing
+
+
+def partial_of(video: sio.Video) -> PartialVideo:
+    """Return the video of images that stands for one whose first image is missing."""
+    return PartialVideo(
+        filename=video.filename,
+        backend=video.backend,
+        backend_metadata=video.backend_metadata,
+        source_video=video.source_video,
+    )
+
+
+def lacks_first(video: sio.Video) -> bool:
+    """Return whether a video is one of images of which the first is missing."""
+    return isinstance(video.filename, list) and not is_there(video.filename[0])
+
+
 def missing_frames(video: sio.Video, frames: Sequence[int]) -> tuple[int, str]:
     """Return the requested frames of a video that are known to be missing before it is read.
 

@@ -27,10 +27,11 @@ from sleap_lab.media.images import absent_images, display_path, is_there
 from sleap_lab.media.missing import (
     IS_ADDRESS,
     NOT_THERE,
-    MissingVideo,
-    PartialVideo,
     absence_of,
     lacking,
+    lacks_first,
+    missing_of,
+    partial_of,
 )
 from sleap_lab.media.moved import moved_notes, moved_path
 
@@ -66,52 +67,70 @@ def relink(
         What `moved_notes` says of these prefixes, if videos are not where the labels say.
     """
     last = _last_labeled(labels)
-    reasons: dict[int, str] = {}
+    unopened: dict[sio.Video, str] = {}
     taken: dict[Any, Name] = {}
-    unopened: list[sio.Video] = []
     for video in _with_sources(labels.videos):
         if (reason := _open_original(video, path)) is None:
             taken.setdefault(_identity(video.filename), _name(video))
         else:
-            reasons[id(video)] = reason
-            unopened.append(video)
-    found: dict[int, Found] = {}
+            unopened[video] = reason
+    names = [str(display_path(video.filename)) for video in unopened]
+    found: dict[sio.Video, Found] = {}
     for video in unopened:
         choice, misfit = _beside(video, path, last[id(video)], taken, moved)
         if choice is not None:
-            found[id(video)] = choice
+            found[video] = choice
         elif misfit:
-            reasons[id(video)] += f", and {misfit}"
-    rivals = {
-        id(video): _rivals(video, unopened, found) for video in unopened if id(video) in found
-    }
-    names = [display_path(video.filename) for video in unopened]
-    opened: Counter[str] = Counter()
-    for video, name in zip(unopened, names, strict=True):
-        problem = _moved(video, found.get(id(video)), rivals.get(id(video), []))
+            unopened[video] += f", and {misfit}"
+    opened = _open_found(unopened, found)
+    _replace_videos(labels, unopened)
+    places = Counter(
+        where[1]
+        for name, video in opened
+        if (where := moved_path(name, moved)) is not None
+        and Path(where[0]) == Path(display_path(video.filename))
+    )
+    return moved_notes(names, places, moved) if names else ([], [])
+
+
+def _open_found(
+    unopened: dict[sio.Video, str], found: Mapping[sio.Video, Found]
+) -> list[tuple[str, sio.Video]]:
+    """Open videos from the files found for them, where nothing else may be meant.
+
+    Args:
+        unopened: Videos, each with the reason why it is not open; those that are opened leave it,
+            and reasons of others get what is wrong with the files found.
+        found: The files.
+
+    Returns:
+        The opened videos, each with the name that it had.
+    """
+    rivals = {video: _rivals(video, found) for video in found}
+    opened = []
+    for video, reason in list(unopened.items()):
+        name = str(display_path(video.filename))
+        problem = _moved(video, found.get(video), rivals.get(video, []))
         if problem is None or (
-            reasons[id(video)].startswith(OTHER) and _open(video, video.filename) is None
-        ):
             # With nothing better beside the labels, the named file is the video.
-            del reasons[id(video)]
-            where = moved_path(str(name), moved)
-            if where is not None and Path(where[0]) == Path(display_path(video.filename)):
-                opened[where[1]] += 1
+            reason.startswith(OTHER) and _open(video, video.filename) is None
+        ):
+            del unopened[video]
+            opened.append((name, video))
         else:
-            reasons[id(video)] += problem
+            unopened[video] += problem
+    return opened
+
+
+def _replace_videos(labels: sio.Labels, unopened: Mapping[sio.Video, str]) -> None:
+    """Replace videos that are not open by missing ones, and those that lack their first image."""
     replaced: dict[sio.Video, sio.Video] = {
-        video: _missing(video, reasons[id(video)])
+        video: missing_of(video, unopened[video]) if video in unopened else partial_of(video)
         for video in labels.videos
-        if id(video) in reasons
-    }
-    replaced |= {
-        video: _partial(video)
-        for video in labels.videos
-        if id(video) not in reasons and _lacks_first(video)
+        if video in unopened or lacks_first(video)
     }
     if replaced:
         labels.replace_videos(video_map=replaced)
-    return moved_notes(map(str, names), opened, moved) if unopened else ([], [])
 
 
 def refuse_mistaken(labels: sio.Labels) -> None:
@@ -257,16 +276,15 @@ def _below(name: Files, folder: Path) -> Files:
     return str(folder / name) if isinstance(name, str) else [str(folder / one) for one in name]
 
 
-def _rivals(video: sio.Video, videos: Sequence[sio.Video], found: dict[int, Found]) -> list[str]:
+def _rivals(video: sio.Video, found: Mapping[sio.Video, Found]) -> list[str]:
     """Return the names of other videos that fit the file found for a video no worse."""
-    _, identity, rank = found[id(video)]
-    others = [
-        other for other in videos if id(other) in found and found[id(other)].identity == identity
-    ]
+    _, identity, rank = found[video]
     rivals = [
-        other for other in others if _name(other) != _name(video) and found[id(other)].rank >= rank
+        _short(_name(other))
+        for other, own in found.items()
+        if own.identity == identity and own.rank >= rank and _name(other) != _name(video)
     ]
-    return list(dict.fromkeys(_short(_name(other)) for other in rivals))
+    return list(dict.fromkeys(rivals))
 
 
 def _moved(video: sio.Video, found: Found | None, rivals: Sequence[str]) -> str | None:
@@ -292,30 +310,6 @@ def _moved(video: sio.Video, found: Found | None, rivals: Sequence[str]) -> str 
     ):
         return _open(video, video.filename)
     return ""
-
-
-def _missing(video: sio.Video, reason: str) -> MissingVideo:
-    missing = MissingVideo(
-        filename=video.filename,
-        backend_metadata=video.backend_metadata,
-        source_video=video.source_video,
-        open_backend=False,
-    )
-    missing.reason = reason
-    return missing
-
-
-def _partial(video: sio.Video) -> PartialVideo:
-    return PartialVideo(
-        filename=video.filename,
-        backend=video.backend,
-        backend_metadata=video.backend_metadata,
-        source_video=video.source_video,
-    )
-
-
-def _lacks_first(video: sio.Video) -> bool:
-    return isinstance(video.filename, list) and not is_there(video.filename[0])
 
 
 def _open(video: sio.Video, files: Files, *, vetted: bool = False) -> str | None:
