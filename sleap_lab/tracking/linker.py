@@ -133,7 +133,7 @@ class Linker:
             places: (t, nodes, 2) px, where each track is.
             spare: Number of ids that are left for new tracks.
         """
-        may_open, table = self.may_open[rows], cost
+        table = cost
         if self.by_distance:
             distances = node_distances(self.points[rows], places) / self.length
             worth = WORTH.get(self.config.scoring_method, BREAKS_TIES)
@@ -152,7 +152,8 @@ class Linker:
             )
             doubt &= ~has_twin(self.points[rows])[pairs[0]]
             released |= doubt
-        kept = ~_released(pairs[0], released, may_open, spare - (len(rows) - len(pairs[0])))
+        spare -= len(rows) - len(pairs[0])
+        kept = ~_released(pairs[0], released, self.may_open[rows], spare)
         self.doubts += int((doubt & kept).sum())
         self.parted += int((doubt & ~kept).sum())
         return pairs[0][kept], pairs[1][kept]
@@ -197,7 +198,7 @@ class Linker:
         scores = (
             self.score(detections, features)
             if self.sizes is None
-            else self.score(detections, features, sizes=self.sizes[rows])
+            else self.score(detections, features, sizes=self.sizes.take(rows, axis=0))
         )
         np.copyto(scores, np.nan, where=self.poor[stored])
         return np.fmin(-self.reduce(scores), np.inf), places  # inf instead of nan

@@ -14,6 +14,7 @@ from sleap_lab.settings.config import TrackerConfig
 
 EPSILON = float(np.spacing(1))  # keeps the OKS of a pose without area defined
 OKS_STDDEV = 0.025
+UNDERFLOW = -746.0  # exp is 0 from here on, and slow
 KALMAN_OKS_STDDEV = 0.1  # where single nodes are predicted
 # Coordinates compared at once: few enough for the processor's cache and for reused memory.
 BLOCK = 16_384
@@ -63,9 +64,10 @@ def oks(
         )
     area, visible = sizes.T[..., None, None]
     difference = detections[:, None, None] - candidates
-    distance = np.einsum("...i,...i", difference, difference)
-    kernel = np.exp(distance / (-2 * (2 * stddev) ** 2 * (area + EPSILON))[..., None])
-    np.fmax(kernel, 0.0, out=kernel)  # 0 where a node is missing
+    x, y = difference[..., 0], difference[..., 1]
+    exponent = (x * x + y * y) / (-2 * (2 * stddev) ** 2 * (area + EPSILON))[..., None]
+    # 0 where a node is missing, and far away, where most pairs of a crowd are.
+    kernel = np.exp(exponent, out=np.zeros(exponent.shape), where=exponent > UNDERFLOW)
     return kernel.sum(axis=-1) / visible
 
 

@@ -244,9 +244,11 @@ def _track_online(
             )
         link = linker.link(frame, rows)
         links.append(link)
-        lost = np.setdiff1d(rows[poses.user[rows]], link[0]) if by_hand else rows[:0]
-        tracks[lost], scores[lost] = -1, np.nan
-        frames.append(np.append(link[0], lost) if len(lost) else link[0])
+        frames.append(link[0])
+        if by_hand:
+            lost = np.setdiff1d(rows[poses.user[rows]], link[0])
+            tracks[lost], scores[lost] = -1, np.nan
+            frames[-1] = np.append(link[0], lost)
         watch(done, len(poses.frames))
     if links:
         linked, ids, link_scores = (np.concatenate(column) for column in zip(*links, strict=True))

@@ -5,6 +5,7 @@ from sleap_lab.poses.boxes import bounding_boxes
 from sleap_lab.settings.config import TrackerConfig
 from sleap_lab.tracking.similarity import (
     BLOCK,
+    EPSILON,
     cosine_sim,
     euclidean_dist,
     iou,
@@ -49,6 +50,16 @@ def test_oks_misses_count_in_the_candidate_only():
     assert oks(
         without_node(SQUARE[None], 0), without_node(shifted(1), 1), 0.025
     ).item() == pytest.approx(2 / 3 * hit)
+
+
+def test_oks_of_far_poses_is_the_kernel_to_the_last_bit():
+    # exp(-745) is the smallest number there is, exp(-746) is 0
+    shifts = np.sqrt(np.array([700, 745, 745.2, 746, 747, 1e6, np.inf]) * 0.5)
+    kernel = np.exp((SQUARE[0, 0] - shifts) ** 2 / (-2 * (2 * 0.025) ** 2 * (100 + EPSILON)))
+    scores = oks(SQUARE[None], shifted(*shifts), 0.025)[0, 0]
+    np.testing.assert_array_equal(scores > 0, kernel > 0)
+    np.testing.assert_allclose(scores, kernel, rtol=1e-9)
+    assert oks(SQUARE[None], without_node(shifted(*shifts), 0), 0.025)[0, 0, 3:].max() == 0
 
 
 def test_oks_is_scaled_by_the_detection():
