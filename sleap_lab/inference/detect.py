@@ -94,9 +94,9 @@ def detect(
         config, remarks = settled(config, source)
         pipeline = load_models(source.truth, config, spare=spare, details=details)
     clock, stretches = Clock(), Stretches()
-    with stage("predict", clock.split):
-        read = stretches.watch(read_ahead(source, config.runtime.queue_maxsize))
-        frames = readable(read, requested, config.data, bad_frames)
+    ahead = closing(read_ahead(source, config.runtime.queue_maxsize))
+    with stage("predict", clock.split), ahead as read:
+        frames = readable(stretches.watch(read), requested, config.data, bad_frames)
         batch_size = int(config.runtime.batch_size)
         with closing(predict(frames, pipeline, batch_size=batch_size, clock=clock)) as predictions:
             poses, truncated = _gather(predictions, source.frames, watch, keep, clock)

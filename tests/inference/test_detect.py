@@ -168,6 +168,24 @@ def test_an_interruption_by_what_shows_progress_ends_the_workers(config):
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("predict")]
 
 
+@pytest.mark.parametrize("where", ["network", "reading"])
+def test_an_error_ends_the_reader_at_once(config, monkeypatch, where):
+    """Not when whoever holds the error lets go of it, as notebooks never do."""
+    config.runtime.queue_maxsize = 1
+
+    def fails(*arguments, **options):
+        raise RunError("no memory")
+
+    if where == "network":
+        monkeypatch.setattr("sleap_lab.pipelines.engine._predict", fails)
+    else:
+        monkeypatch.setattr("sleap_lab.inference.detect.Stretches._look", fails)
+    with pytest.raises(RunError, match="no memory") as held:
+        detect(open_source(config.data), config)
+    assert "read-ahead" not in [thread.name for thread in threading.enumerate()]
+    assert held.value is not None
+
+
 def test_waiting_for_frames_is_reading(config, pass_time):
     class Slow(Source):
         def pixels(self, video, frame):
