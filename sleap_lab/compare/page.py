@@ -27,7 +27,7 @@ from sleap_lab.files.atomic import replacing
 from sleap_lab.report.page import template
 from sleap_lab.report.written import UNKNOWN, alike, kinds, number
 from sleap_lab.settings.metrics import METRICS
-from sleap_lab.sweeps.table import MOST_TIED
+from sleap_lab.sweeps.best import MOST_TIED
 
 
 class Cell(NamedTuple):

@@ -11,8 +11,8 @@ from sleap_lab.compare.marks import FALSE_MARKS, UNMARKED, bars, judgeable, mark
 from sleap_lab.compare.paired import NAN, PARTS, Change, Pairs, Run, names_of, read_run
 from sleap_lab.errors import ConfigError, RunError, listed
 from sleap_lab.report.written import text
+from sleap_lab.sweeps.best import Job, Objective, best_job
 from sleap_lab.sweeps.results import read_objective
-from sleap_lab.sweeps.table import Job, Objective, best_job
 
 COLUMNS = (
     "coco/ap",

@@ -19,9 +19,10 @@ from sleap_lab.runs.folder import LOG_FILE
 from sleap_lab.runs.store import first_line
 from sleap_lab.runs.summary import RunSummary, finite
 from sleap_lab.settings.config import LoggerConfig
+from sleap_lab.sweeps.best import Job
 from sleap_lab.sweeps.mlflow_log import mirror_job, open_parent, titles_of
 from sleap_lab.sweeps.results import read_objective
-from sleap_lab.sweeps.table import HEADLINES, Job
+from sleap_lab.sweeps.table import HEADLINES
 
 SECONDS_BETWEEN_LOOKS = 0.3
 REST = 9  # times as long as a look at all jobs took, which is long with very many

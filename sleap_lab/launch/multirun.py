@@ -33,6 +33,7 @@ from sleap_lab.settings.copies import copies
 from sleap_lab.settings.jobs import CheckedCommand
 from sleap_lab.settings.overrides import as_typed, hiding, quote
 from sleap_lab.sweeps import ledger
+from sleap_lab.sweeps.best import Job, Objective, best_job, objective_problem
 from sleap_lab.sweeps.ledger import (
     Plan,
     PlannedJob,
@@ -44,13 +45,7 @@ from sleap_lab.sweeps.ledger import (
 from sleap_lab.sweeps.mlflow_log import log_sweep
 from sleap_lab.sweeps.rendering import sweep_table, told_first
 from sleap_lab.sweeps.results import begin_sweep, finish_sweep, read_jobs, read_objective
-from sleap_lab.sweeps.table import (
-    Job,
-    Objective,
-    best_job,
-    objective_problem,
-    sweep_rows,
-)
+from sleap_lab.sweeps.table import sweep_rows
 
 SOME_FAILED, ALL_FAILED = 3, 1
 MOST_ROWS = 300  # of the table on the terminal

@@ -26,7 +26,7 @@ from sleap_lab.settings.compose import Configs
 from sleap_lab.settings.config import LoggerConfig
 from sleap_lab.settings.overrides import quote
 from sleap_lab.sweeps import ledger
-from sleap_lab.sweeps.table import Job
+from sleap_lab.sweeps.best import Job
 
 LAUNCHES = 3  # attempts to pass jobs to a launcher that fails
 SECONDS_BETWEEN_LOOKS = 0.5

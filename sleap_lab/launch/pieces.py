@@ -21,9 +21,9 @@ from sleap_lab.runs.summary import RunSummary
 from sleap_lab.settings.config import Config
 from sleap_lab.settings.frames import LARGEST_BATCH, Piece, cut_in_pieces
 from sleap_lab.settings.overrides import quote
+from sleap_lab.sweeps.best import Job
 from sleap_lab.sweeps.ledger import PlannedJob, has_to_run
 from sleap_lab.sweeps.results import read_job, read_run
-from sleap_lab.sweeps.table import Job
 
 PIECES = ".pieces"
 DECIDES = ("data", "model", "preprocessing", "runtime")

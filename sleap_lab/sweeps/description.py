@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 
 from sleap_lab.runs.links import compare_page, run_page
 from sleap_lab.runs.titles import short_name
-from sleap_lab.sweeps.table import SECONDARY, Best, Row, constant, telling, text
+from sleap_lab.sweeps.best import Best
+from sleap_lab.sweeps.table import SECONDARY, Row, constant, telling, text
 
 MOST_ROWS = 20
 MOST_COMPARED = 12

@@ -26,6 +26,7 @@ from sleap_lab.runs.summary import SWEEP_FILE, RunSummary, overridden
 from sleap_lab.runs.tags import user
 from sleap_lab.runs.titles import shorten
 from sleap_lab.settings.config import LoggerConfig
+from sleap_lab.sweeps.best import Best, Job, best_job
 from sleap_lab.sweeps.description import description
 from sleap_lab.sweeps.ledger import LEDGER, read_plan
 from sleap_lab.sweeps.results import (
@@ -35,7 +36,7 @@ from sleap_lab.sweeps.results import (
     read_jobs,
     read_objective,
 )
-from sleap_lab.sweeps.table import Best, Job, Row, best_job, sweep_rows, telling, text
+from sleap_lab.sweeps.table import Row, sweep_rows, telling, text
 from sleap_lab.sweeps.varied import job_titles, sweep_title, varied_keys
 
 DESCRIPTION_TAG = "mlflow.note.content"

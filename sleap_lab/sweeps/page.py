@@ -14,10 +14,10 @@ from sleap_lab.report.page import template
 from sleap_lab.report.written import kinds
 from sleap_lab.runs.titles import short_name
 from sleap_lab.settings.objective import MINIMIZE, natural_direction
+from sleap_lab.sweeps.best import MOST_TIED, Best, Job, is_minimized
 from sleap_lab.sweeps.figures import MOST_LINES, importance_bars, parallel_coordinates
 from sleap_lab.sweeps.importance import Importance, importances, verdict
 from sleap_lab.sweeps.meanings import meanings
-from sleap_lab.sweeps.table import MOST_TIED, Best, Job, is_minimized
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,7 +8,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from sleap_lab.runs.titles import short_name
-from sleap_lab.sweeps.table import BEST, SECONDARY, Best, Row, column, columns, telling, text
+from sleap_lab.sweeps.best import Best
+from sleap_lab.sweeps.table import BEST, SECONDARY, Row, column, columns, telling, text
 
 STYLES = {
     "finished": "green",

@@ -19,20 +19,10 @@ from sleap_lab.runs.snapshot import read_document
 from sleap_lab.runs.summary import STATUSES, SWEEP_FILE, RunSummary, overridden
 from sleap_lab.runs.titles import short_name
 from sleap_lab.settings.config import ONLY_IN_SWEEPS
+from sleap_lab.sweeps.best import Best, Job, Objective, best_job
 from sleap_lab.sweeps.ledger import PlannedJob, read_plan
 from sleap_lab.sweeps.rendering import as_csv, as_markdown, told_first
-from sleap_lab.sweeps.table import (
-    Best,
-    Job,
-    Objective,
-    best_job,
-    column,
-    compared,
-    constant,
-    is_partial,
-    sweep_rows,
-    telling,
-)
+from sleap_lab.sweeps.table import column, compared, constant, is_partial, sweep_rows, telling
 from sleap_lab.sweeps.varied import sweep_title, varied_keys
 
 COMMAND_FILE = "command.txt"

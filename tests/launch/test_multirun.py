@@ -18,9 +18,9 @@ from sleap_lab.runs import summary
 from sleap_lab.runs.summary import SWEEP_FILE, RunSummary
 from sleap_lab.settings.compose import find_configs
 from sleap_lab.settings.jobs import check_jobs
+from sleap_lab.sweeps.best import Job
 from sleap_lab.sweeps.find import find_runs
 from sleap_lab.sweeps.sync import sync
-from sleap_lab.sweeps.table import Job
 
 POINTS = [[10, 10], [20, 10], [10, 20]]
 WORDS = ["data.path=labels.slp", "model=none", "tracker=fixed_window", "logger=none", "report=none"]

@@ -15,7 +15,7 @@ from sleap_lab.launch.pieces import joinable, on_launcher, plan_predictions
 from sleap_lab.runs import summary
 from sleap_lab.runs.summary import RunSummary
 from sleap_lab.settings.jobs import check_jobs
-from sleap_lab.sweeps.table import Job
+from sleap_lab.sweeps.best import Job
 
 DEMO = Path(str(resources.files("sleap_lab.demo")))
 WORDS = [

@@ -1,7 +1,7 @@
 """The description of a sweep in MLflow."""
 
+from sleap_lab.sweeps.best import Best, Job
 from sleap_lab.sweeps.description import MOST_CHARACTERS, SPACE, description, plain
-from sleap_lab.sweeps.table import Best, Job
 
 METRIC = "eval/oks_map"
 

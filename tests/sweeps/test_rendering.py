@@ -2,8 +2,9 @@
 
 import pytest
 
+from sleap_lab.sweeps.best import Best, Job
 from sleap_lab.sweeps.rendering import told_first
-from sleap_lab.sweeps.table import BEST, Best, Job
+from sleap_lab.sweeps.table import BEST
 
 
 def row(job, status="finished", value=None, best=None):
