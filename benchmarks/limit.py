@@ -1,14 +1,18 @@
 """Processor time of a prediction against that of its networks alone, one core, every kind of model.
 
-Processor time, measured in turns, hardly depends on what else a machine does.
+Processor time, measured in turns, hardly depends on what else a machine does. The least that is
+possible is ffmpeg's decoding and the networks alone; both at once keep every core busy.
 """
 
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+import av
 import torch
 from torch import Tensor
 
@@ -24,9 +28,22 @@ from sleap_lab.pipelines.model import Model, Network
 from sleap_lab.pipelines.pipeline import Pipeline, assemble, read_plan
 from sleap_lab.settings.config import Config, DataConfig, ModelConfig
 
-FRAMES, BATCH = 32, 4
+FRAMES, BATCH, READ = 32, 4, 128
+"""Frames that are predicted, frames of a batch, and frames that are read."""
 BARE_BATCHES = (2, 4, 8)
 """Batches that the networks alone are tried with; the best one counts."""
+
+
+HEADS = (
+    "ms of a core per frame",
+    "decoding alone",
+    "read",
+    "predict",
+    "network in it",
+    "network alone",
+    "ratio",
+    "at best",
+)
 
 
 class Row(NamedTuple):
@@ -35,7 +52,8 @@ class Row(NamedTuple):
     Attributes:
         case: What the table calls it.
         round: Number of the round.
-        read_ms: Reading of the video.
+        decode_ms: ffmpeg's decoding of the video alone, by one thread.
+        read_ms: Reading of the video, that included.
         predict_ms: From images to poses, the networks included.
         network_ms: The networks within that.
         bare_ms: The networks alone, in their best batch.
@@ -43,6 +61,7 @@ class Row(NamedTuple):
 
     case: str
     round: int
+    decode_ms: float
     read_ms: float
     predict_ms: float
     network_ms: float
@@ -53,14 +72,16 @@ class Seen:
     """What the networks of a pipeline have seen, and their time.
 
     Attributes:
-        inputs: By kind of the model, the images of every pass.
+        inputs: By kind of the model, the images of every pass that is noted.
         seconds: Processor time of all passes.
+        noting: Whether passes are noted. Memory that is kept costs the next pass its own.
     """
 
     def __init__(self) -> None:
         """Start with nothing."""
         self.inputs: dict[str, list[Tensor]] = {}
         self.seconds = 0.0
+        self.noting = True
 
     def watched(self, kind: str, network: Network) -> Network:
         """Return a network that notes what it sees and how long it takes."""
@@ -69,7 +90,8 @@ class Seen:
             begun = time.process_time()
             maps = network(images)
             self.seconds += time.process_time() - begun
-            self.inputs.setdefault(kind, []).append(images)
+            if self.noting:
+                self.inputs.setdefault(kind, []).append(images)
             return maps
 
         return run
@@ -86,12 +108,12 @@ def run(reference: Path, *, rounds: int, only: str) -> None:
     lines = []
     for name in dict.fromkeys(row.case for row in rows):
         own = [row for row in rows if row.case == name]
-        columns = ("read_ms", "predict_ms", "network_ms", "bare_ms")
+        columns = ("decode_ms", "read_ms", "predict_ms", "network_ms", "bare_ms")
         times = [statistics.median(getattr(row, column) for row in own) for column in columns]
         ratio = statistics.median((row.read_ms + row.predict_ms) / row.bare_ms for row in own)
-        lines.append([name, *(f"{value:.2f}" for value in times), f"{ratio:.2f}"])
-    heads = ["ms of a core per frame", "read", "predict", "network in it", "network alone", "ratio"]
-    print(shown := table(heads, lines))
+        least = statistics.median(1 + row.decode_ms / row.bare_ms for row in own)
+        lines.append([name, *(f"{value:.2f}" for value in [*times, ratio, least])])
+    print(shown := table(HEADS, lines))
     if not only:
         publish("limit", shown, rows)
 
@@ -105,17 +127,32 @@ def _rows(case: Case, reference: Path, rounds: int) -> Iterator[Row]:
     )
     seen = Seen()
     pipeline, networks = _pipeline(config, seen)
+    frames = list(_frames(open_source(config.data)))
     for turn in range(-1, rounds):
-        source = open_source(config.data)
-        source.pixels(0, 0)
-        frames: list[Frame] = []
-        read = _seconds(lambda: frames.extend(_frames(source)))  # noqa: B023 called at once
-        seen.seconds, seen.inputs = 0.0, {}
-        whole = _seconds(lambda: list(predict(frames, pipeline, batch_size=BATCH)))  # noqa: B023
-        within, inputs = seen.seconds, seen.inputs
-        bare = sum(_bare(networks[kind], torch.cat(images)) for kind, images in inputs.items())
+        decode = _decoding(config.data.path)
+        read = _reading(config.data)
+        seen.seconds, seen.noting = 0.0, turn < 0
+        whole = _seconds(lambda: list(predict(frames, pipeline, batch_size=BATCH))) / FRAMES
+        within = seen.seconds / FRAMES
+        bare = sum(_bare(networks[kind], torch.cat(seen.inputs[kind])) for kind in networks)
         if turn >= 0:
-            yield Row(case.name, turn, *(1000 * s / FRAMES for s in (read, whole, within, bare)))
+            seconds = (decode, read, whole, within, bare / FRAMES)
+            yield Row(case.name, turn, *(1000 * each for each in seconds))
+
+
+def _decoding(path: str) -> float:
+    """Return the processor time of a frame that one thread decodes."""
+    with av.open(path) as container:
+        stream = container.streams.video[0]
+        stream.thread_type = "NONE"
+        frames = islice(container.decode(stream), READ)
+        return _seconds(lambda: [None for _ in frames]) / READ
+
+
+def _reading(data: DataConfig) -> float:
+    """Return the processor time of a frame that is read."""
+    source = open_source(replace(data, frames=f"0-{READ - 1}"))
+    return _seconds(lambda: [None for _ in _frames(source)]) / READ
 
 
 def _frames(source: Source) -> Iterator[Frame]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -73,28 +74,30 @@ def local_peaks(maps: Tensor, threshold: float) -> tuple[Tensor, Tensor, Tensor,
 def _highest_among_few(maps: Tensor, threshold: float) -> tuple[Tensor, ...]:
     """Find the pixels that are above a threshold and not below a neighbour, as a processor should.
 
-    It looks at pixels above the threshold only, which are few.
+    It looks at pixels above the threshold only, which are few, and uses NumPy, which begins each
+    step in less time than PyTorch.
 
     Returns:
         samples, nodes, rows, columns and values (n,), and the four neighbours after each (n, 4), in
         the order of `local_peaks`.
     """
     n_nodes, h, w = maps.shape[1:]
-    pixels = maps.permute(0, 2, 3, 1).reshape(-1)
-    # NumPy finds them in a fifth of the time.
-    peaks = torch.from_numpy(np.flatnonzero(pixels.numpy() > threshold))
+    pixels = maps.permute(0, 2, 3, 1).reshape(-1).numpy()
+    peaks = np.flatnonzero(pixels > threshold)
     # Cheap, and leaves few pixels for the rest: a row by itself, then a column.
     peaks = _highest_in_line(pixels, peaks, n_nodes, w)
     peaks = _highest_in_line(pixels, peaks, n_nodes * w, h)
-    places, nodes = peaks.div(n_nodes, rounding_mode="floor"), peaks % n_nodes
-    columns, places = places % w, places.div(w, rounding_mode="floor")
-    rows, samples = places % h, places.div(h, rounding_mode="floor")
-    values = pixels[peaks]
-    around = _around(maps, samples, nodes, torch.stack((columns, rows), dim=-1), 3, -torch.inf)
-    before, after = around.flatten(1)[:, :4], around.flatten(1)[:, 5:]
-    highest = (values[:, None] > before).all(dim=1) & (values[:, None] >= after).all(dim=1)
-    kept = highest.nonzero().flatten()
-    return tuple(each[kept] for each in (samples, nodes, rows, columns, values, after))
+    places, nodes = np.divmod(peaks, n_nodes)
+    places, columns = np.divmod(places, w)
+    samples, rows = np.divmod(places, h)
+    values, steps = pixels[peaks], np.arange(-1, 2)
+    around = _patches_here(
+        maps, samples, nodes, rows[:, None] + steps, columns[:, None] + steps, -np.inf
+    ).reshape(-1, 9)
+    before, after = around[:, :4], around[:, 5:]
+    highest = (values[:, None] > before).all(axis=1) & (values[:, None] >= after).all(axis=1)
+    found = samples, nodes, rows, columns, values, after
+    return tuple(torch.from_numpy(each[highest]) for each in found)
 
 
 def _highest_of_all(maps: Tensor, threshold: float) -> tuple[Tensor, ...]:
@@ -116,7 +119,7 @@ def _highest_of_all(maps: Tensor, threshold: float) -> tuple[Tensor, ...]:
     return samples, nodes, rows, columns, around[:, 1, 1], around.flatten(1)[:, 5:]
 
 
-def _highest_in_line(pixels: Tensor, peaks: Tensor, step: int, length: int) -> Tensor:
+def _highest_in_line(pixels: np.ndarray, peaks: np.ndarray, step: int, length: int) -> np.ndarray:
     """Return the pixels that are above the one before them and at least as high as the one after.
 
     Args:
@@ -125,9 +128,9 @@ def _highest_in_line(pixels: Tensor, peaks: Tensor, step: int, length: int) -> T
         step: Distance of neighbours in a line.
         length: Pixels of a line; the first has none before it and the last none after it.
     """
-    place, values = peaks % (step * length), pixels.index_select(0, peaks)
-    before = pixels.index_select(0, (peaks - step).clamp(min=0))
-    after = pixels.index_select(0, (peaks + step).clamp(max=len(pixels) - 1))
+    place, values = peaks % (step * length), pixels[peaks]
+    before = pixels.take(peaks - step, mode="clip")
+    after = pixels.take(peaks + step, mode="clip")
     return peaks[
         ((place < step) | (values > before)) & ((place >= step * (length - 1)) | (values >= after))
     ]
@@ -146,11 +149,31 @@ def patches(
         columns: (n, c) columns of its pixels.
         outside: Value of pixels outside the map.
     """
+    if maps.device.type == "cpu":
+        sample, node, y, x = (each.numpy() for each in (samples, nodes, rows, columns))
+        return torch.from_numpy(_patches_here(maps, sample, node, y, x, outside))
     h, w = maps.shape[-2:]
     inside = ((rows >= 0) & (rows < h))[:, :, None] & ((columns >= 0) & (columns < w))[:, None]
-    y, x = rows.clamp(0, h - 1)[:, :, None], columns.clamp(0, w - 1)[:, None]
-    found = maps[samples[:, None, None], nodes[:, None, None], y, x]
+    rows, columns = rows.clamp(0, h - 1)[:, :, None], columns.clamp(0, w - 1)[:, None]
+    found = maps[samples[:, None, None], nodes[:, None, None], rows, columns]
     return found.where(inside, outside)
+
+
+def _patches_here(
+    maps: Tensor,
+    samples: np.ndarray,
+    nodes: np.ndarray,
+    rows: np.ndarray,
+    columns: np.ndarray,
+    outside: float,
+) -> np.ndarray:
+    """Return what `patches` returns, of maps in the memory of the processor."""
+    h, w = maps.shape[-2:]
+    y, x = rows[:, :, None], columns[:, None]
+    inside = ((y >= 0) & (y < h)) & ((x >= 0) & (x < w))
+    y, x = np.minimum(np.maximum(y, 0), h - 1), np.minimum(np.maximum(x, 0), w - 1)
+    found = maps.numpy()[samples[:, None, None], nodes[:, None, None], y, x]
+    return np.where(inside, found, np.float32(outside))
 
 
 def _tied_means(around: Tensor, points: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
@@ -226,20 +249,24 @@ def _around(
     maps: Tensor, samples: Tensor, nodes: Tensor, pixels: Tensor, k: int, outside: float
 ) -> Tensor:
     """Return the patches (n, k, k) around pixels (n, 2) of maps."""
-    steps = torch.arange(k, device=maps.device) - k // 2
+    steps = _steps(k, maps.device)
     y, x = pixels[:, 1, None] + steps, pixels[:, 0, None] + steps
     return patches(maps, samples, nodes, y, x, outside=outside)
 
 
+@lru_cache
+def _steps(k: int, device: torch.device) -> Tensor:
+    """Return how far the pixels of a patch (k,) are from the one in its middle."""
+    return torch.arange(k, device=device) - k // 2
+
+
 def _centre(around: Tensor, refinement: Refinement) -> Tensor:
     """Return the centres of mass (n, 2) of patches, from the pixel in their middle."""
-    k = refinement.patch_size
-    steps = torch.arange(k, device=around.device).to(around.dtype)
-    offsets = steps - (k - 1) / 2
+    offsets = _steps(refinement.patch_size, around.device).to(around.dtype)
     if refinement.bounded:
         around = around.clamp(min=0)
-        # Where the pixels are; the offsets above are half a pixel off for an even k.
-        offsets = steps - k // 2
+    elif not refinement.patch_size % 2:
+        offsets = offsets + 0.5  # half a pixel off where the pixels are
     mass = around.sum(dim=(1, 2))
     dx = (around.sum(dim=1) * offsets).sum(dim=1) / mass
     dy = (around.sum(dim=2) * offsets).sum(dim=1) / mass

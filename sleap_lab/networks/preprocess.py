@@ -15,6 +15,7 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -106,13 +107,27 @@ def resize(images: Tensor, height: int, width: int) -> Tensor:
     if batch.dtype == torch.uint8 and batch.device.type != "cpu":
         batch = resize_bytes(batch, height, width)  # PyTorch resizes them on processors only
     elif batch.dtype == torch.uint8 and batch.shape[1] == 1:
-        # PyTorch resizes four channels of bytes in the time of one.
-        several = batch.contiguous().view(1, len(batch), *batch.shape[-2:]).split(4, dim=1)
-        batch = torch.cat([_interpolate(four, height, width) for four in several], dim=1)
-        batch = batch.view(-1, 1, height, width)
+        batch = _resize_gray_bytes(batch, height, width)
     else:
         batch = _interpolate(batch, height, width)
     return batch if images.ndim == 4 else batch[0]
+
+
+def _resize_gray_bytes(images: Tensor, height: int, width: int) -> Tensor:
+    """Resize (b, 1, h, w) uint8 on a processor, four images as the channels of one.
+
+    PyTorch resizes pixels of four bytes, and takes longer than that to make such pixels of others.
+    OpenCV makes them in a fifth of the time.
+    """
+    planes = list(images[:, 0].numpy())
+    resized: list[np.ndarray] = []
+    for begin in range(0, len(planes), 4):
+        four = planes[begin : begin + 4]
+        pixels = torch.from_numpy(cv2.merge([*four, *four[:1] * (4 - len(four))]))
+        # Only `view` gives the first axis the stride by which PyTorch knows channels as last.
+        small = _interpolate(pixels.view(1, *pixels.shape).movedim(-1, 1), height, width)
+        resized += cv2.split(small[0].movedim(0, -1).numpy())[: len(four)]
+    return torch.from_numpy(np.stack(resized))[:, None]
 
 
 def _interpolate(images: Tensor, height: int, width: int) -> Tensor:
@@ -191,7 +206,8 @@ def scale_and_pad(images: Tensor, scale: float, stride: int) -> Tensor:
     h, w = images.shape[-2:]
     images = resize(images, int(h * scale), int(w * scale))
     h, w = images.shape[-2:]
-    return F.pad(images, (0, -w % stride, 0, -h % stride))
+    right, bottom = -w % stride, -h % stride
+    return F.pad(images, (0, right, 0, bottom)) if right or bottom else images
 
 
 def to_float(images: Tensor) -> Tensor:

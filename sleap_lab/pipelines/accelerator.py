@@ -82,10 +82,15 @@ def uploaded(*arrays: np.ndarray, accelerator: Accelerator | None) -> Tensor:
 
 
 def on_host(*tensors: Tensor) -> list[Tensor]:
-    """Return tensors (n, …) of the same n in the processor's memory, copied in one piece.
+    """Return tensors (n, …) of the same n in the processor's memory, copied there in one piece.
 
     Whole numbers must be below 2**24.
     """
+    here = all(tensor.device.type == "cpu" for tensor in tensors)
+    return list(tensors) if here else _in_one_piece(*tensors)
+
+
+def _in_one_piece(*tensors: Tensor) -> list[Tensor]:
     rows = [tensor.reshape(len(tensor), tensor.shape[1:].numel()).float() for tensor in tensors]
     parts = torch.cat(rows, dim=1).cpu().split([part.shape[1] for part in rows], dim=1)
     return [

@@ -4,6 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from torch.nn import functional as F
 
 from sleap_lab.errors import RunError
 from sleap_lab.networks.preprocess import (
@@ -151,10 +152,14 @@ def test_resizing_takes_images_and_batches():
 
 
 @pytest.mark.parametrize("count", [1, 3, 4, 9])
-def test_gray_images_are_resized_together_as_one_by_one(count):
-    images = torch.randint(0, 256, (count, 1, 21, 34), dtype=torch.uint8)
-    one_by_one = torch.stack([resize(image, 8, 15) for image in images])
-    assert torch.equal(resize(images, 8, 15), one_by_one)
+@pytest.mark.parametrize("size", [(8, 15), (1, 1), (40, 34)])
+def test_gray_images_are_resized_together_as_one_by_one(count, size):
+    frames = torch.randint(0, 256, (count, 21, 34, 1), dtype=torch.uint8)
+    images = frames.movedim(-1, 1)
+    one_by_one = [
+        F.interpolate(image[None], size=size, mode="bilinear", antialias=True) for image in images
+    ]
+    assert torch.equal(resize(images, *size), torch.cat(one_by_one))
 
 
 def test_resizing_to_half_averages_away_from_the_border():

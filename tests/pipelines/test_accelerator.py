@@ -12,7 +12,7 @@ from torch.overrides import TorchFunctionMode, resolve_name
 from sleap_lab.checkpoints.training_config import Tiling
 from sleap_lab.media.source import Frame
 from sleap_lab.networks.preprocess import ImageSpec
-from sleap_lab.pipelines.accelerator import Accelerator, on_host
+from sleap_lab.pipelines.accelerator import Accelerator, _in_one_piece
 from sleap_lab.pipelines.engine import _predict, predict
 from sleap_lab.pipelines.model import Prediction
 from sleap_lab.pipelines.pipeline import Pipeline, assemble
@@ -27,14 +27,14 @@ CPU = torch.device("cpu")
 def test_tensors_come_back_as_they_were_in_one_copy():
     samples, points = torch.tensor([0, 7, 2**23 + 1]), torch.rand(3, 4, 2)
     nothing, values = torch.zeros(3, 0), torch.tensor([1.5, torch.nan, -torch.inf])
-    back = on_host(samples, points, nothing, values)
+    back = _in_one_piece(samples, points, nothing, values)
     for found, sent in zip(back, (samples, points, nothing, values), strict=True):
         assert found.dtype == sent.dtype
         assert torch.equal(found.nan_to_num(9), sent.nan_to_num(9))
 
 
 def test_nothing_comes_back_as_nothing():
-    samples, points = on_host(torch.zeros(0, dtype=torch.int64), torch.zeros(0, 3, 2))
+    samples, points = _in_one_piece(torch.zeros(0, dtype=torch.int64), torch.zeros(0, 3, 2))
     assert (samples.shape, points.shape) == ((0,), (0, 3, 2))
 
 
