@@ -4,9 +4,9 @@ Decoding begins at a key frame and goes forward. Every picture gives the packet 
 (`numbered`), so no count and no position of a decoder is trusted.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import chain, islice
 from pathlib import Path
 
@@ -227,15 +227,36 @@ def _without_colour(picture: VideoFrame) -> np.ndarray | None:
         (_rows(plane, plane.width) == NEUTRAL).all() for plane in picture.planes[1:]
     ):
         return None
-    table = gray_table(name, picture.width, picture.colorspace, picture.color_range)
-    return (
-        None
-        if table is None
-        else cv2.LUT(_rows(picture.planes[0], picture.width), table)[..., None]
-    )
+    levels = gray_levels(name, picture.width, picture.colorspace, picture.color_range)
+    return None if levels is None else levels(_rows(picture.planes[0], picture.width))[..., None]
 
 
 @lru_cache
+def gray_levels(
+    name: str, width: int, colorspace: int, color_range: int
+) -> Callable[[np.ndarray], np.ndarray] | None:
+    """Return a function that looks up the levels (h, w) of a picture in its `gray_table`.
+
+    The arguments are those of `gray_table`; None where it has no table.
+    """
+    table = gray_table(name, width, colorspace, color_range)
+    if table is None:
+        return None
+    every = np.arange(256, dtype=np.uint8)[None]
+    return _stretched if (_stretched(every) == table).all() else partial(cv2.LUT, lut=table)
+
+
+def _stretched(levels: np.ndarray) -> np.ndarray:
+    """Stretch levels from 16 to 235 to those from 0 to 255, rounded down.
+
+    It takes half of the time of a table. OpenCV rounds to the nearest, and fractions are multiples
+    of 1 / 219, so what is lowered by nearly a half is rounded down.
+    """
+    # OpenCV's stubs lack plain numbers.
+    from_foot = cv2.subtract(levels, 16)  # type: ignore[call-overload]
+    return cv2.convertScaleAbs(from_foot, alpha=255 / 219, beta=-0.498)
+
+
 def gray_table(name: str, width: int, colorspace: int, color_range: int) -> np.ndarray | None:
     """Return the gray value in an image for each brightness of a picture without colour.
 

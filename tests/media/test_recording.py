@@ -9,7 +9,7 @@ import pytest
 from sleap_lab.errors import RunError
 from sleap_lab.media.index import read_index
 from sleap_lab.media.open_source import open_source
-from sleap_lab.media.recording import TABLE_FORMATS, Recording, gray_table
+from sleap_lab.media.recording import TABLE_FORMATS, Recording, gray_levels, gray_table
 from sleap_lab.settings.config import DataConfig
 
 COUNT = 40
@@ -150,6 +150,15 @@ def test_levels_without_colour_have_a_table(name, width):
     assert (table[16], table[235], table[255]) == (
         (16, 235, 255) if name == "yuvj420p" else (0, 255, 255)
     )
+
+
+@pytest.mark.parametrize("full", [1, 2])
+def test_levels_are_those_of_the_table(full):
+    padded = np.random.default_rng(0).integers(0, 256, (301, 64), dtype=np.uint8)
+    padded[:256, 0] = np.arange(256)
+    levels = padded[:, :50]
+    expected = gray_table("yuv420p", 50, 5, full)[levels]
+    np.testing.assert_array_equal(gray_levels("yuv420p", 50, 5, full)(levels), expected)
 
 
 @pytest.mark.parametrize("pixels", ["gray", "yuv420p", "yuv444p", "yuv420p10le", "bgr0"])
