@@ -286,9 +286,10 @@ def run_sync(arguments: list[str]) -> int:
 def run_cache(arguments: list[str]) -> int:
     """List the stage cache, or empty it."""
     from sleap_lab import terminal
-    from sleap_lab.inference import cache
+    from sleap_lab.cli.cache_list import as_text
+    from sleap_lab.inference.cache import DEFAULT_FOLDER, clear, entries
 
-    folder = cache.DEFAULT_FOLDER
+    folder = DEFAULT_FOLDER
     words = []
     for word in arguments:
         if word.startswith(CACHE_DIR):
@@ -296,12 +297,12 @@ def run_cache(arguments: list[str]) -> int:
         else:
             words.append(word)
     if words == ["ls"]:
-        terminal.text(f"{cache.as_text(cache.entries(folder))} in {folder}")
+        terminal.text(f"{as_text(entries(folder))} in {folder}")
     elif words[:1] == ["clear"]:
-        removed, in_use = cache.clear(folder, words[1:])
-        terminal.text(f"{cache.as_text(removed)} removed from {folder}")
+        removed, in_use = clear(folder, words[1:])
+        terminal.text(f"{as_text(removed)} removed from {folder}")
         if in_use:
-            print(f"{cache.as_text(in_use)} in use and kept")
+            print(f"{as_text(in_use)} in use and kept")
     else:
         raise ConfigError(
             f"cache: got {shlex.join(words) or 'nothing'}; "

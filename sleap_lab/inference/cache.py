@@ -291,28 +291,12 @@ def entries(folder: Path) -> list[Entry]:
     for key in _keys(folder):
         header_path, arrays_path = folder / f"{key}.json", folder / f"{key}.npz"
         try:
-            used, size = (
-                header_path.stat().st_mtime,
-                header_path.stat().st_size + arrays_path.stat().st_size,
-            )
-            header = read_json(header_path)
-            found.append(
-                Entry(
-                    key,
-                    str(header["stage"]),
-                    str(header["about"]),
-                    size,
-                    float(header["created"]),
-                    used,
-                )
-            )
-        except (
-            OSError,
-            ValueError,
-            KeyError,
-            TypeError,
-        ):  # being written, being removed, or damaged
-            continue
+            size = header_path.stat().st_size + arrays_path.stat().st_size
+            used, header = header_path.stat().st_mtime, read_json(header_path)
+            stage, about = str(header["stage"]), str(header["about"])
+            found.append(Entry(key, stage, about, size, float(header["created"]), used))
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # being written, being removed, or damaged
     return sorted(found, key=lambda entry: entry.used, reverse=True)
 
 
@@ -340,50 +324,3 @@ def clear(folder: Path, keys: Collection[str] = ()) -> tuple[list[Entry], list[E
     return [entry for entry in chosen if done[entry.key]], [
         entry for entry in chosen if not done[entry.key]
     ]
-
-
-def as_text(listed: Collection[Entry]) -> str:
-    """Return entries as a table with their number and total size."""
-    rows = [
-        (
-            entry.key[:8],
-            entry.stage,
-            _size(entry.size),
-            _ago(entry.created),
-            _ago(entry.used),
-            entry.about,
-        )
-        for entry in listed
-    ]
-    total = (
-        f"{len(rows)} {'entry' if len(rows) == 1 else 'entries'}, "
-        f"{_size(sum(entry.size for entry in listed))}"
-    )
-    if not rows:
-        return total
-    table = [("key", "stage", "size", "stored", "last used", "what"), *rows]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    lines = [
-        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in table
-    ]
-    return "\n".join([*lines, total])
-
-
-def _size(count: int) -> str:
-    return next(
-        (
-            f"{count / unit:.1f} {name}"
-            for name, unit in (("GB", GB), ("MB", 10**6), ("kB", 10**3))
-            if count >= unit
-        ),
-        f"{count} B",
-    )
-
-
-def _ago(then: float) -> str:
-    seconds = max(time.time() - then, 0)
-    units = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
-    return next(
-        f"{seconds / unit:.0f} {name} ago" for name, unit in units if seconds >= unit or unit == 1
-    )

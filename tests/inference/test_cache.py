@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sleap_lab.inference import cache as module
-from sleap_lab.inference.cache import Cache, Entry, Result, as_text, clear, entries, remember
+from sleap_lab.inference.cache import Cache, Result, clear, entries, remember
 
 KEY, OTHER, THIRD = (digit * 64 for digit in "abc")
 
@@ -454,41 +454,15 @@ def test_entries_say_what_they_are(cache):
     )
 
 
-def test_entries_are_shown_as_a_table_with_the_total(cache):
+def test_entries_are_listed_the_last_used_first(cache):
     store(cache, KEY, stage="predict", about="clip.mp4")
     store(cache, OTHER, stage="track", about="of it")
     age(cache, KEY, 3 * 86400)
-    header, track, predict, total = as_text(entries(cache.folder)).splitlines()
-    assert header.split() == ["key", "stage", "size", "stored", "last", "used", "what"]
-    assert track.split()[:2] == ["bbbbbbbb", "track"]
-    assert predict.split()[:2] == ["aaaaaaaa", "predict"]
-    assert predict.endswith("3 d ago    clip.mp4")
-    assert total.startswith("2 entries, ")
-
-
-@pytest.mark.parametrize(
-    ("seconds", "size", "shown"),
-    [
-        (-5, 0, "0 B 0 s ago"),  # by a clock that goes ahead
-        (59, 999, "999 B 59 s ago"),
-        (60, 1000, "1.0 kB 1 min ago"),
-        (3599, 999_949, "999.9 kB 60 min ago"),
-        (3600, 10**6, "1.0 MB 1 h ago"),
-        (86_399, 10**9, "1.0 GB 24 h ago"),
-        (86_400, 25 * 10**8, "2.5 GB 1 d ago"),
-    ],
-)
-def test_sizes_and_times_are_shown_in_the_largest_unit(monkeypatch, seconds, size, shown):
-    monkeypatch.setattr(time, "time", lambda: 1e9)
-    _, row, total = as_text(
-        [Entry(KEY, "predict", "clip.mp4", size, 1e9 - seconds, 1e9)]
-    ).splitlines()
-    assert row.split()[2:] == [*shown.split(), "0", "s", "ago", "clip.mp4"]
-    assert total == f"1 entry, {' '.join(shown.split()[:2])}"
-
-
-def test_an_empty_cache_is_shown_as_one(tmp_path):
-    assert as_text(entries(tmp_path / "nowhere")) == "0 entries, 0 B"
+    assert [(entry.key, entry.stage, entry.about) for entry in entries(cache.folder)] == [
+        (OTHER, "track", "of it"),
+        (KEY, "predict", "clip.mp4"),
+    ]
+    assert entries(cache.folder / "nowhere") == []
 
 
 def test_all_entries_are_removed_unless_some_are_named(cache):

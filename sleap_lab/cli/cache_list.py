@@ -1,0 +1,53 @@
+"""Entries of the stage cache, as `sleap-lab cache` lists them."""
+
+import time
+from collections.abc import Collection
+
+from sleap_lab.inference.cache import GB, Entry
+
+
+def as_text(listed: Collection[Entry]) -> str:
+    """Return entries as a table with their number and total size."""
+    rows = [
+        (
+            entry.key[:8],
+            entry.stage,
+            _size(entry.size),
+            _ago(entry.created),
+            _ago(entry.used),
+            entry.about,
+        )
+        for entry in listed
+    ]
+    total = (
+        f"{len(rows)} {'entry' if len(rows) == 1 else 'entries'}, "
+        f"{_size(sum(entry.size for entry in listed))}"
+    )
+    if not rows:
+        return total
+    table = [("key", "stage", "size", "stored", "last used", "what"), *rows]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = [
+        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in table
+    ]
+    return "\n".join([*lines, total])
+
+
+def _size(count: int) -> str:
+    return next(
+        (
+            f"{count / unit:.1f} {name}"
+            for name, unit in (("GB", GB), ("MB", 10**6), ("kB", 10**3))
+            if count >= unit
+        ),
+        f"{count} B",
+    )
+
+
+def _ago(then: float) -> str:
+    seconds = max(time.time() - then, 0)
+    units = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
+    return next(
+        f"{seconds / unit:.0f} {name} ago" for name, unit in units if seconds >= unit or unit == 1
+    )
