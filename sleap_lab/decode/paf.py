@@ -268,12 +268,14 @@ def _connections(
     begins = np.flatnonzero(first)
     # All pairs of the peaks at both ends of an edge make up a block, a row for each source.
     heights = np.add.reduceat(next_source | first, begins, dtype=np.intp) if len(begins) else begins
-    ends = [*begins[1:].tolist(), len(costs)]
-    rows = [begins[:0]]
-    for begin, end, height in zip(begins.tolist(), ends, heights.tolist(), strict=False):
-        block = costs[begin:end].reshape(height, -1)
-        i, j = linear_sum_assignment(block)
-        rows.append(begin + i * block.shape[1] + j)
-    every = np.concatenate(rows)
+    widths = np.diff(begins, append=len(costs)) // heights
+    blocks = zip(begins.tolist(), heights.tolist(), widths.tolist(), strict=True)
+    found = [
+        linear_sum_assignment(costs[begin : begin + height * width].reshape(height, width))
+        for begin, height, width in blocks
+    ]
+    i, j = (np.concatenate([begins[:0], *(pair[k] for pair in found)]) for k in range(2))
+    counts = np.minimum(heights, widths)
+    every = np.repeat(begins, counts) + i * np.repeat(widths, counts) + j
     chosen = every[-costs[every] >= min_score]
     return chosen, -costs[chosen]
