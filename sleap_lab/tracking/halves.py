@@ -1,7 +1,9 @@
 """Halves of poses: one animal that was found as two detections, each with nodes of its own.
 
 A network that groups nodes to animals may cut an animal in two. Each half is a pose then, and the
-two share no node. Laid together they are a body like any other, which two animals hardly ever are.
+two share no node. Laid together they are a body like any other, and a moment before or after they
+lie on one pose. Two animals hardly ever are the former: only where a pose has few nodes, or where
+they stand in line. The poses of other moments tell them apart then.
 """
 
 from dataclasses import replace
@@ -13,12 +15,17 @@ from sleap_lab.tracking.runs import slots
 
 USUAL = 2.0  # median misfits of a pose up to which two halves are a body like any other
 EQUAL = 1e-3  # body lengths by which any node may be off
+LOOK = 4  # moments before and after a pair that are asked whether it is one animal
+CLEARLY = 2.0  # how many times as near the one answer must be as the other
 
 
 def join_halves(
     bodies: Bodies, time: np.ndarray, worth: np.ndarray, whole: np.ndarray
 ) -> tuple[Bodies, np.ndarray]:
     """Join detections of one moment that share no node and together are a body like any other.
+
+    Where the poses of other moments show two animals, they stay apart. Where these say nothing, it
+    is as most pairs of the video are of which they say something.
 
     Args:
         bodies: Detections of one video.
@@ -42,6 +49,7 @@ def join_halves(
     for side in (rows, others):
         np.minimum.at(best, side, misfit)
     joined = (misfit <= best[rows]) & (misfit <= best[others])
+    joined[joined] = _one_animal(bodies, time, rows[joined], others[joined])
     rows, others, both = rows[joined], others[joined], both[joined]
     less = count[rows] < count[others]
     less |= (count[rows] == count[others]) & (worth[rows] < worth[others])
@@ -73,6 +81,57 @@ def _complements(
     rows, others = rows[fits], others[fits]
     apart = ~(found[rows] & found[others]).any(axis=1)
     return rows[apart], others[apart]
+
+
+def _one_animal(
+    bodies: Bodies, time: np.ndarray, rows: np.ndarray, others: np.ndarray
+) -> np.ndarray:
+    """Return (k,) whether two parts are one animal, as the poses of other moments show.
+
+    Before and after, the nearest moment is asked in which both lie clearly nearer to one pose than
+    to any two, or the other way round.
+
+    Args:
+        bodies: Detections of one video.
+        time: (n,) time of each.
+        rows: (k,) row of one part of each pair.
+        others: (k,) row of the other.
+    """
+    at, table = slots(time)
+    parted = np.zeros(len(time) + 1, dtype=bool)
+    parted[rows] = parted[others] = parted[-1] = True  # parts say nothing of others; -1 is nobody
+    table = np.where(parted[table], -1, table)
+    place = np.searchsorted(at, time[rows])
+    told = np.zeros((2, len(rows)), dtype=int)  # before and after: 1 for one animal, -1 for two
+    for side, sign in zip(told, (-1, 1), strict=True):
+        for lag in range(1, LOOK + 1):
+            there = place + sign * lag
+            asked = ((side == 0) & (there >= 0) & (there < len(at))).nonzero()[0]
+            beside = table[there[asked]]
+            one, two = (_distance(bodies, own[asked], beside) for own in (rows, others))
+            same = (one + two).min(axis=1, initial=np.inf)
+            apart = one[:, :, None] + two[:, None, :]
+            apart[:, *np.diag_indices(table.shape[1])] = np.inf
+            different = apart.min(axis=(1, 2), initial=np.inf)
+            side[asked] = (CLEARLY * same < different).astype(int) - (CLEARLY * different < same)
+    vote = told.sum(axis=0)
+    return (vote > 0) | ((vote == 0) & (np.sign(vote).sum() > 0))
+
+
+def _distance(bodies: Bodies, rows: np.ndarray, table: np.ndarray) -> np.ndarray:
+    """Return how far poses are from those of another moment, (k, most); inf where there is none.
+
+    It is the root mean square distance of the shared nodes, that of the centres without any.
+
+    Args:
+        bodies: The detections.
+        rows: (k,) their rows.
+        table: (k, most) rows of the moment of each, -1 where none is.
+    """
+    off = np.abs(bodies.points[rows][:, None] - bodies.points[table])
+    centers = np.abs(bodies.center[rows][:, None] - bodies.center[table])
+    nearest = _size(off.reshape(-1, off.shape[-1])).reshape(table.shape)
+    return np.where(table >= 0, np.where(np.isnan(nearest), centers, nearest), np.inf)
 
 
 def _misfit(bodies: Bodies, points: np.ndarray, poses: np.ndarray) -> tuple[np.ndarray, float]:

@@ -180,9 +180,12 @@ def _population(bodies: Bodies, time: np.ndarray, runs: Runs, known: int | None)
     if seen >= SETTLED or (known and known <= at_once):
         return Population(known or at_once, True, bool(known))
     ends = ((runs.before < 0) | (runs.after < 0)).nonzero()[0]
-    evidence = learn(bodies, time, runs, ends)
-    passing = Population(at_once, False)
-    paths = _solved(time, runs, link_cost(evidence), evidence.anywhere, passing, UNKNOWN)
+    paths, passage = Paths(runs, np.zeros(0), np.zeros(0, dtype=np.intp)), UNKNOWN
+    for _ in range(2):  # tracklets alone show little of gaps, and too many paths are left
+        evidence = learn(bodies, time, paths.runs, ends)
+        passing = Population(at_once, False)
+        paths = _solved(time, runs, link_cost(evidence), evidence.anywhere, passing, passage)
+        passage = learn_passage(paths.runs, time)
     at_once = max(at_once, count_paths(time, paths.runs))
     settled = animals_stay(time, paths.runs, at_once, bodies.center)
     return Population(known or at_once, settled, bool(known))

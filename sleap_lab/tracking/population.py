@@ -96,7 +96,7 @@ def animals_stay(time: np.ndarray, paths: Runs, animals: int, places: np.ndarray
     came, went = np.sort(time[first]), np.sort(time[last])
     start, end = time.min(), time.max()
     later = came > start
-    if (_there(time, paths, first) >= animals).mean() >= SETTLED or not later.any():
+    if (_there(time, paths, first) == animals).mean() >= SETTLED or not later.any():
         return True
     others = np.arange(len(came)) - np.searchsorted(went, came)  # who is there when each comes
     group = others.max() + 1
