@@ -17,6 +17,7 @@ USUAL = 2.0  # median misfits of a pose up to which two halves are a body like a
 EQUAL = 1e-3  # body lengths by which any node may be off
 LOOK = 4  # moments before and after a pair that are asked whether it is one animal
 CLEARLY = 2.0  # how many times as near the one answer must be as the other
+NOBODY = 2.0  # body lengths for both parts together, as if poses were so far away
 
 
 def join_halves(
@@ -89,7 +90,7 @@ def _one_animal(
     """Return (k,) whether two parts are one animal, as the poses of other moments show.
 
     Before and after, the nearest moment is asked in which both lie clearly nearer to one pose than
-    to any two, or the other way round.
+    to any two, or the other way round. Two that share no node may be halves, and show nothing.
 
     Args:
         bodies: Detections of one video.
@@ -101,7 +102,7 @@ def _one_animal(
     parted = np.zeros(len(time) + 1, dtype=bool)
     parted[rows] = parted[others] = parted[-1] = True  # parts say nothing of others; -1 is nobody
     table = np.where(parted[table], -1, table)
-    place = np.searchsorted(at, time[rows])
+    place, found = np.searchsorted(at, time[rows]), ~np.isnan(bodies.points)
     told = np.zeros((2, len(rows)), dtype=int)  # before and after: 1 for one animal, -1 for two
     for side, sign in zip(told, (-1, 1), strict=True):
         for lag in range(1, LOOK + 1):
@@ -111,11 +112,21 @@ def _one_animal(
             one, two = (_distance(bodies, own[asked], beside) for own in (rows, others))
             same = (one + two).min(axis=1, initial=np.inf)
             apart = one[:, :, None] + two[:, None, :]
-            apart[:, *np.diag_indices(table.shape[1])] = np.inf
+            apart[(beside[:, :, None] == beside[:, None, :]) | ~_share(found[beside])] = np.inf
             different = apart.min(axis=(1, 2), initial=np.inf)
-            side[asked] = (CLEARLY * same < different).astype(int) - (CLEARLY * different < same)
+            united = CLEARLY * same < np.minimum(different, NOBODY)
+            side[asked] = united.astype(int) - (CLEARLY * different < same)
     vote = told.sum(axis=0)
-    return (vote > 0) | ((vote == 0) & (np.sign(vote).sum() > 0))
+    return (vote > 0) | ((vote == 0) & (np.sign(vote).sum() >= 0))
+
+
+def _share(found: np.ndarray) -> np.ndarray:
+    """Return which two poses of a moment share a node, (k, most, most).
+
+    Args:
+        found: (k, most, nodes) bool.
+    """
+    return np.any(found[:, :, None] & found[:, None, :], axis=-1)
 
 
 def _distance(bodies: Bodies, rows: np.ndarray, table: np.ndarray) -> np.ndarray:

@@ -9,11 +9,14 @@ from sleap_lab.tracking.runs import Runs, slots
 
 OFTEN = 0.03  # share of the frames in which as many animals must be seen at once
 SETTLED = 1 / 3  # share of the moments at which all are there, from which they surely stay
+SETTLED_INSIDE = 1 / 4  # likewise, where they come and go elsewhere than at the border
 NEAREST = 0.25  # two bodies nearer than this, in body lengths, may be one
 SPREAD = 4.0  # duplicates lie within so many times the distance of the nearest quarter
 CLEAR = 0.5  # what a threshold must tell apart to be used
 RARE = 0.25  # share of the frames that hold more detections than animals, at most
 OFTEN_TWICE = 0.5  # likewise, where those of a frame nearly always lie on each other
+FORGOTTEN = 0.5  # share of the way between two places that is another one in the next frame
+FEWEST = 3  # pairs of successive frames that tell how much of it is
 SPARSE = 0.5  # of how often animals are seen on their paths; what is seen less is no animal
 INSIDE = 0.2  # share of the places nearer to the border than where most paths begin or end
 ANYWHERE = 0.1  # share of passers-by who begin and end inside nevertheless
@@ -78,12 +81,13 @@ def _there(time: np.ndarray, paths: Runs, first: np.ndarray) -> np.ndarray:
 def animals_stay(time: np.ndarray, paths: Runs, animals: int, places: np.ndarray) -> bool:
     """Return whether the same animals are there all the time, seen or not.
 
-    They are where all of them are there often. Else the moments at which animals come decide: of a
-    group, the more are hidden the more come back, and nobody where all are there; passers-by come
-    however many are there. Both are rates, fitted to the paths, and the likelier one is taken. That
-    of a group has the size of the group to choose, too, which costs as in the criterion of Schwarz
-    (Annals of Statistics 6:461, 1978); beforehand, twice the size of a pair is half as likely. A
-    group hides anywhere, passers-by mostly come and go across the border of what is seen.
+    They are where all of them, and nobody else, are there often: how many passers-by are there
+    varies. Else the moments at which animals come decide: of a group, the more are hidden the more
+    come back, and nobody where all are there; passers-by come however many are there. Both are
+    rates, fitted to the paths, and the likelier one is taken. That of a group has the size of the
+    group to choose, too, which costs as in the criterion of Schwarz (Annals of Statistics 6:461,
+    1978); beforehand, twice the size of a pair is half as likely. A group hides anywhere,
+    passers-by mostly come and go across the border of what is seen.
 
     Args:
         time: (n,) time of each detection.
@@ -96,16 +100,19 @@ def animals_stay(time: np.ndarray, paths: Runs, animals: int, places: np.ndarray
     came, went = np.sort(time[first]), np.sort(time[last])
     start, end = time.min(), time.max()
     later = came > start
-    if (_there(time, paths, first) == animals).mean() >= SETTLED or not later.any():
+    if not later.any():
+        return True
+    depth = _depth(places, (paths.before >= 0) | (paths.after >= 0))
+    ends = np.concatenate([first[time[first] > start], last[time[last] < end]])
+    inside = np.median(depth[ends]) > INSIDE
+    exactly = (_there(time, paths, first) == animals).mean()
+    if exactly >= (SETTLED_INSIDE if inside else SETTLED):
         return True
     others = np.arange(len(came)) - np.searchsorted(went, came)  # who is there when each comes
     group = others.max() + 1
     hidden = group - (went - came + 1).sum() / (end - start + 1)  # in the mean
     odds = np.log((group - others[later]) / hidden).sum()
-    depth = _depth(places, (paths.before >= 0) | (paths.after >= 0))
-    ends = np.concatenate([first[time[first] > start], last[time[last] < end]])
-    if np.median(depth[ends]) > INSIDE:
-        odds -= np.log(ANYWHERE)
+    odds -= inside * np.log(ANYWHERE)
     return bool(odds > np.log(later.sum()) / 2 + np.log(group / 2))
 
 
@@ -162,7 +169,11 @@ def second_detections(
         full = counts > animals
         _, limit = _told(nearest, full, counts > 1)
     else:
-        told, animals, limit = _likeliest(nearest, counts, bodies.radius > 0)
+        if bodies.radius:
+            twice = OFTEN_TWICE if _one(nearest[counts > 1]) else RARE
+        else:
+            twice = OFTEN_TWICE if _one_place(bodies, rows, others, frame, apart) else 0.0
+        told, animals, limit = _likeliest(nearest, counts, twice)
         full = counts > animals
     most = np.sort(counts)[::-1][int(OFTEN * len(counts))]
     if (counts >= most).mean() < SETTLED:  # animals may come and go, and counts tell little then
@@ -215,19 +226,49 @@ def _passing(
     return passing
 
 
-def _likeliest(nearest: np.ndarray, counts: np.ndarray, extended: bool) -> tuple[float, int, float]:
+def _one_place(
+    bodies: Bodies, rows: np.ndarray, others: np.ndarray, frame: np.ndarray, apart: np.ndarray
+) -> bool:
+    """Return whether places of the same frames are one animal without extent that is found twice.
+
+    They nearly always lie near each other then, compared with places of other frames, and what is
+    between them is error, which the next frame knows nothing of. Two animals go on as they are.
+
+    Args:
+        bodies: The detections.
+        rows: (k,) first row of each pair of detections of a frame.
+        others: (k,) second row of each.
+        frame: (k,) frame of each.
+        apart: (k,) distance of the two.
+    """
+    order = np.lexsort((apart, frame))
+    at, first = np.unique(frame[order], return_index=True)
+    nearest = order[first]
+    here, there = (bodies.center[side[nearest]] for side in (rows, others))
+    way, place = there - here, (here + there) / 2
+    elsewhere = np.median(np.abs(np.roll(place, len(place) // 2) - place))
+    if np.quantile(np.abs(way), 1 - RARE) >= NEAREST * elsewhere:
+        return False
+    now = np.flatnonzero(np.diff(at) == 1)
+    if len(now) < FEWEST:
+        return False
+    # Nobody knows which of two is which.
+    changed = np.minimum(np.abs(way[now + 1] - way[now]), np.abs(way[now + 1] + way[now]))
+    return bool(np.median(changed) > FORGOTTEN * np.median(np.abs(way)))
+
+
+def _likeliest(nearest: np.ndarray, counts: np.ndarray, twice: float) -> tuple[float, int, float]:
     """Return how well duplicates are told, by which number of animals, and below which distance.
 
     Args:
         nearest: (frames,) distance of the nearest pair of each frame; inf where there is none.
         counts: (frames,) detections of each.
-        extended: Bodies have an extent, so that two that lie on each other are one. Of single
-            places nothing is known where most frames have one.
+        twice: Share of the frames that may show a single animal twice, at most.
     """
     best = -np.inf, 0, 0.0
-    for number in range(1 if extended else 2, int(counts.max())):
+    for number in range(1, int(counts.max())):
         full = counts > number
-        if full.mean() > (OFTEN_TWICE if number == 1 and _one(nearest[full]) else RARE):
+        if full.mean() > (twice if number == 1 else RARE):
             continue
         if number > 1 and not (~full & (counts > 1)).any():
             continue

@@ -82,6 +82,48 @@ def test_two_animals_are_not_joined(poses):
     assert halves(poses)[1] == []
 
 
+def sticks(*beside):
+    """Whether the head at 0 and the tail at -60 of moment 0 are one, by poses of other moments."""
+    rng = np.random.default_rng(0)
+    heads = 900 * rng.random((40, 2)) @ [1, 1j]
+    usual = np.stack([heads, heads - 60 * np.exp(6j * rng.random(40))], axis=1)
+    points = np.array([[0, GAP], [GAP, -60], *([head, tail] for _, head, tail in beside), *usual])
+    points = points + rng.normal(size=points.shape) + 1j * rng.normal(size=points.shape)
+    time = np.array([0, 0, *(moment for moment, *_ in beside), *range(100, 140)])
+    plane = np.stack([points.real, points.imag], axis=-1)
+    bodies = describe_bodies(make_poses(Skeleton(("head", "tail")), plane, frame=0))
+    never = np.zeros(len(time), dtype=bool)
+    return bool(join_halves(bodies, time, np.ones(len(time)), never)[1].any())
+
+
+# Two animals stand a body apart, and a single one is there; some px moved on.
+TWO, ONE = ((2, 62j), (-122, -62)), ((3, -57),)
+
+
+def at(moment, animals):
+    return [(moment, *animal) for animal in animals]
+
+
+@pytest.mark.parametrize(
+    ("beside", "one"),
+    [
+        ([], True),  # nothing says otherwise
+        (at(1, TWO), False),
+        (at(-1, TWO), False),
+        (at(-1, TWO) + at(1, TWO), False),
+        (at(1, ONE), True),
+        (at(1, ONE) + at(2, TWO), True),  # the nearest moment counts
+        (at(1, TWO) + at(2, ONE), False),
+        (at(1, [(500, 560)]) + at(2, TWO), False),  # of which one says something
+        (at(1, TWO[:1]) + at(2, TWO), False),
+        (at(1, [(2, GAP), (GAP, -62)]) + at(2, TWO), False),  # halves themselves say nothing
+        (at(-1, TWO) + at(1, ONE), True),  # both are said: no more than two animals are told
+    ],
+)
+def test_other_moments_tell_two_animals_from_halves_of_one(beside, one):
+    assert sticks(*beside) == one
+
+
 def test_halves_of_different_moments_are_not_joined():
     assert halves([fish(0, nodes=(0, 1)), fish(0, nodes=(2, 3, 4))], time=[0, 1])[1] == []
 

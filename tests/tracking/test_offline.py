@@ -158,6 +158,25 @@ def test_of_animals_that_come_and_go_a_known_number_has_tracks(known):
     assert len(pairs) in (27, 28)  # the one too many is left out or joined to another
 
 
+def rarely_seen(seed, animals=3, frames=150):
+    """Animals that walk about; each and each of its two nodes is found by chance only."""
+    rng = np.random.default_rng(seed)
+    turn = np.cumsum(rng.normal(0, 0.3, (frames, animals)), axis=0) + rng.uniform(0, 6, animals)
+    way = np.cumsum(4 * np.exp(1j * turn), axis=0) + rng.uniform(0, 200, animals)
+    way = np.abs(way.real % 400 - 200) + 1j * np.abs(way.imag % 400 - 200)
+    place = np.stack([way, way + 20 * np.exp(1j * turn)], axis=-1)
+    lost = (rng.random((frames, animals, 1)) < 0.5) | (rng.random(place.shape) < 0.3)
+    points = np.stack([place.real, place.imag], axis=-1) + rng.normal(0, 1, (*place.shape, 2))
+    points[lost] = np.nan
+    frame, own = (~lost.all(axis=-1)).nonzero()
+    return make_poses(Skeleton(("head", "tail")), points[frame, own], frame=frame)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_animals_that_are_rarely_seen_are_no_more_than_there_are(seed):
+    assert offline.identify(rarely_seen(seed), None)[0].max() + 1 == 3
+
+
 def test_never_more_tracks_than_animals():
     far = [(t, 300, 10 * t, 0.0) for t in range(8)]
     tracked = track(scene(mixed(A, B, C, far)), THREE)

@@ -64,6 +64,13 @@ def test_who_comes_however_many_are_there_does_not_stay():
     assert not animals_stay(time, paths, 4, np.zeros(len(time)))
 
 
+def test_where_there_are_often_more_nobody_stays():
+    # Shoals of seven: of 70 frames, three are there for ten, fewer for 25, and more for 35.
+    spans = [(70 * shoal + 5 * k, 70 * shoal + 5 * k + 34) for shoal in range(7) for k in range(7)]
+    time, paths = visits(*spans)
+    assert not animals_stay(time, paths, 3, np.zeros(len(time)))
+
+
 def test_somebody_who_comes_late_stays():
     time, paths = visits((0, 99), (80, 99))
     assert animals_stay(time, paths, 2, np.zeros(len(time)))
@@ -155,7 +162,7 @@ def test_the_number_that_many_frames_tell_is_taken_before_one_that_a_single_fram
     counts, nearest = np.repeat([2, 3, 4], [80, 20, 1]), np.repeat([10, 0.1, 5], [80, 20, 1])
     # All 21 fuller frames have a nearer pair than any other, less what chance does in so many.
     told = 1 - 1 / np.sqrt(21)
-    assert population._likeliest(nearest, counts, extended=True) == pytest.approx((told, 2, 0.4))
+    assert population._likeliest(nearest, counts, twice=0.25) == pytest.approx((told, 2, 0.4))
 
 
 def test_of_few_frames_two_show_how_many_animals_there_are():
@@ -197,6 +204,33 @@ def test_an_animal_found_twice_in_two_of_five_frames_is_one(apart, duplicates):
     poses = make_poses(Skeleton(("a", "b")), [[[x, 0], [x + 20, 0]] for _, x in xs], frame=frame)
     second = second_detections(describe_bodies(poses), frame, np.arange(56)[::-1], None)
     assert np.flatnonzero(second).tolist() == (list(range(40, 56)) if duplicates else [])
+
+
+def in_one_place(way, often):
+    """A place that goes round, and for 200 frames, in some of them, another one some way off."""
+    rng = np.random.default_rng(0)
+    at = 100 * np.exp(1j * np.arange(200) / 7)
+    twice = np.flatnonzero(rng.random(200) < often)
+    errors = np.exp(2j * np.pi * rng.random(200))
+    own = np.concatenate([at, (at + way + errors)[twice]])
+    frame = np.concatenate([np.arange(200), twice])
+    points = np.stack([own.real, own.imag], axis=-1)[:, None]
+    return make_poses(Skeleton(("n",)), points, frame=frame), twice
+
+
+@pytest.mark.parametrize(
+    ("way", "often", "one"),
+    [
+        (0, 0.4, True),  # errors of a px about a single animal
+        (6, 0.4, False),  # another animal that stays beside it
+        (0, 0.6, False),  # more often than one animal is found twice
+    ],
+)
+def test_places_that_err_about_one_another_are_one_animal(way, often, one):
+    poses, twice = in_one_place(way, often)
+    worth = np.arange(len(poses))[::-1]
+    second = second_detections(describe_bodies(poses), poses.frame, worth, None)
+    assert np.flatnonzero(second).tolist() == (list(range(200, 200 + len(twice))) if one else [])
 
 
 def test_two_animals_that_lie_on_each_other_are_two():
