@@ -16,6 +16,7 @@ from sleap_lab.tracking.likeness import look_again
 from sleap_lab.tracking.network import LARGEST, Cost, Solution, join_near, link_cost, solve, windows
 from sleap_lab.tracking.passage import UNKNOWN, Passage, learn_passage
 from sleap_lab.tracking.population import (
+    OFTEN,
     SETTLED,
     Population,
     animals_stay,
@@ -186,9 +187,11 @@ def _population(bodies: Bodies, time: np.ndarray, runs: Runs, known: int | None)
         passing = Population(at_once, False)
         paths = _solved(time, runs, link_cost(evidence), evidence.anywhere, passing, passage)
         passage = learn_passage(paths.runs, time)
+    if known and known <= count_paths(time, paths.runs, OFTEN):
+        return Population(known, True, True)  # nobody else can come
     at_once = max(at_once, count_paths(time, paths.runs))
     settled = animals_stay(time, paths.runs, at_once, bodies.center)
-    return Population(known or at_once, settled, bool(known))
+    return Population(known or at_once, settled, bool(known), rarely=True)
 
 
 def _estimated(population: Population) -> str:
@@ -198,9 +201,10 @@ def _estimated(population: Population) -> str:
         if population.settled
         else f"animals that come and go, {population.animals} at once at most"
     )
+    doubt = "all are rarely seen at once, so this may be wrong; " if population.rarely else ""
     return (
         f"Tracking: {counted}, estimated from the counts of the frames; "
-        "if you know the number, give tracker.tracking_target_instance_count."
+        f"{doubt}if you know the number, give tracker.tracking_target_instance_count."
     )
 
 

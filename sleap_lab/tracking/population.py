@@ -29,11 +29,13 @@ class Population(NamedTuple):
         animals: How many there are, or, where they come and go, at once at most.
         settled: They are there all the time, so who is missing comes back.
         known: Somebody said how many there are, those who are gone included.
+        rarely: So many are rarely seen at once, so that their paths were asked.
     """
 
     animals: int
     settled: bool
     known: bool = False
+    rarely: bool = False
 
 
 def count_animals(time: np.ndarray, runs: Runs) -> tuple[int, float]:
@@ -54,8 +56,8 @@ def count_animals(time: np.ndarray, runs: Runs) -> tuple[int, float]:
     return animals, float((counts >= animals).mean())
 
 
-def count_paths(time: np.ndarray, paths: Runs) -> int:
-    """Estimate how many animals are there half of the time, seen or not.
+def count_paths(time: np.ndarray, paths: Runs, share: float = SETTLED) -> int:
+    """Estimate how many animals are there in a share of the moments, seen or not.
 
     Where many detections are missing, all animals are hardly ever seen at once; their paths go on.
     Paths of false detections are seen much less often than those of animals.
@@ -63,12 +65,14 @@ def count_paths(time: np.ndarray, paths: Runs) -> int:
     Args:
         time: (n,) time of each detection.
         paths: Detections joined across short gaps.
+        share: Share of the moments.
     """
     first, of, seen = np.unique(paths.first(), return_inverse=True, return_counts=True)
     span = time[paths.last()[first]] - time[first] + 1
     often = seen / span
     real = (seen > 1) & (often >= SPARSE * np.median(often[of]))
-    return int(np.median(_there(time, paths, first[real])))
+    there = _there(time, paths, first[real])
+    return int(np.quantile(there, 1 - share, method="inverted_cdf"))
 
 
 def _there(time: np.ndarray, paths: Runs, first: np.ndarray) -> np.ndarray:
