@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -17,6 +18,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from sleap_lab.checkpoints import TrainingConfig
+from sleap_lab.decode import peaks
+from sleap_lab.pipelines import accelerator
 from sleap_lab.pipelines.accelerator import Accelerator
 from sleap_lab.pipelines.model import Network
 from sleap_lab.poses.record import Skeleton
@@ -110,6 +113,20 @@ class StandIn(Accelerator):
     def wait(self) -> None:
         """Wait until all is done that this thread has submitted."""
         time.sleep(max(self._own.done_at - time.perf_counter(), 0))
+
+
+@contextmanager
+def not_on_processor() -> Iterator[None]:
+    """Let tensors count as those of a device in this context, so that its steps are taken."""
+    with (
+        patch.object(peaks, "on_processor", _nowhere_here),
+        patch.object(accelerator, "on_processor", _nowhere_here),
+    ):
+        yield
+
+
+def _nowhere_here(*tensors: Tensor) -> bool:
+    return False
 
 
 def network(device: StandIn, maps: dict[str, Tensor], seconds: float) -> Network:

@@ -24,6 +24,11 @@ class Refinement:
     bounded: bool = False
 
 
+def on_processor(*tensors: Tensor) -> bool:
+    """Return whether tensors lie in the memory of the processor, where NumPy takes small steps."""
+    return all(tensor.device.type == "cpu" for tensor in tensors)
+
+
 def global_peaks(maps: Tensor) -> tuple[Tensor, Tensor]:
     """Find the highest pixel of every map; of equal ones, the first in reading order.
 
@@ -56,7 +61,7 @@ def local_peaks(maps: Tensor, threshold: float) -> tuple[Tensor, Tensor, Tensor,
         samples (n,), nodes (n,), points (n, 2) in map space (x, y), values (n,), ordered by sample,
         row, column, node.
     """
-    find = _highest_among_few if maps.device.type == "cpu" else _highest_of_all
+    find = _highest_among_few if on_processor(maps) else _highest_of_all
     samples, nodes, rows, columns, values, after = find(maps, threshold)
     points = torch.stack((columns, rows), dim=-1).to(maps.dtype)
     tied = (after == values[:, None]).any(dim=1).nonzero().flatten()
@@ -149,7 +154,7 @@ def patches(
         columns: (n, c) columns of its pixels.
         outside: Value of pixels outside the map.
     """
-    if maps.device.type == "cpu":
+    if on_processor(maps):
         sample, node, y, x = (each.numpy() for each in (samples, nodes, rows, columns))
         return torch.from_numpy(_patches_here(maps, sample, node, y, x, outside))
     h, w = maps.shape[-2:]

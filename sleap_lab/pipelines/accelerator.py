@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sleap_lab.decode.peaks import on_processor
+
 WORKERS = 3
 """Batches in flight: one is prepared, one is in the network, and one is decoded."""
 
@@ -86,8 +88,7 @@ def on_host(*tensors: Tensor) -> list[Tensor]:
 
     Whole numbers must be below 2**24.
     """
-    here = all(tensor.device.type == "cpu" for tensor in tensors)
-    return list(tensors) if here else _in_one_piece(*tensors)
+    return list(tensors) if on_processor(*tensors) else _in_one_piece(*tensors)
 
 
 def _in_one_piece(*tensors: Tensor) -> list[Tensor]:

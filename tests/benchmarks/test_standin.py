@@ -1,9 +1,12 @@
 import threading
+from contextlib import nullcontext
 
 import numpy as np
 import torch
 
-from benchmarks.standin import Operators, StandIn
+from benchmarks.standin import Operators, StandIn, not_on_processor
+from sleap_lab.decode.peaks import local_peaks
+from sleap_lab.pipelines.accelerator import on_host
 
 
 def test_operators_of_all_threads_are_counted_where_they_are_watched():
@@ -40,3 +43,16 @@ def test_what_goes_up_is_timed_and_arrives():
     images = np.arange(24, dtype=np.uint8).reshape(2, 12)
     np.testing.assert_array_equal(device.upload(*images).numpy(), images)
     assert device.copied > 0
+
+
+def test_peaks_are_found_as_on_a_device():
+    maps = torch.zeros(1, 1, 5, 5)
+    maps[0, 0, 2, 3] = 0.9
+    device = StandIn(watched=True)
+    for steps in (nullcontext(), not_on_processor()):
+        with steps, device.queue():
+            samples, nodes, points, _ = local_peaks(maps, 0.2)
+        assert (samples.tolist(), nodes.tolist(), points.tolist()) == ([0], [0], [[3, 2]])
+    with not_on_processor():
+        assert on_host(maps)[0] is not maps  # as if it was copied
+    assert on_host(maps)[0] is maps
