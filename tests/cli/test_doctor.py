@@ -213,9 +213,11 @@ def ended(*words):
     ],
     ids=["single instance", "top-down"],
 )
-def test_time_and_memory_are_within_a_factor_of_2_of_the_run_that_follows(video, models, tmp_path):
+def test_time_and_memory_are_within_a_factor_of_2_of_the_run_that_follows(
+    video, models, tmp_path, monkeypatch
+):
     copy(tmp_path / "practice")
-    os.chdir(tmp_path / "practice")
+    monkeypatch.chdir(tmp_path / "practice")
     foretold = re.search(r"take about (\d+) s, ([\d,]+) MB", ended("doctor", video, *models)[0])
     _, seconds, megabytes = ended(f"data.path={video}", f"model.paths=[{','.join(models)}]")
     assert 1 / 2 <= int(foretold[1]) / seconds <= 2

@@ -98,12 +98,11 @@ def test_no_two_flags_are_the_same(table):
 
 @pytest.mark.parametrize("table", [TRACK, EVAL], ids=["track", "eval"])
 def test_help_and_table_list_every_flag_with_its_key(table):
+    lines, words = markdown_table(table).splitlines(), " ".join(help_text(table).split())
     for flag in table:
         assert any(
-            f"--{flag.name}" in line and flag.key in line and flag.help in line
-            for line in markdown_table(table).splitlines()
+            f"--{flag.name}" in line and flag.key in line and flag.help in line for line in lines
         )
-        words = " ".join(help_text(table).split())
         assert f"--{flag.name} ({flag.key}) {flag.help}" in words
 
 
