@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from pathlib import Path
 
@@ -105,10 +105,14 @@ def register() -> None:
     OmegaConf.register_new_resolver("demo", _demo_file, replace=True)
 
 
-@cache
-def _set_defaults_of_launchers() -> None:
-    """Replace defaults of the installed launchers; options of the user can say otherwise."""
-    Plugins.instance()  # loads the plugins, which store their own
+@lru_cache(maxsize=1)
+def _set_defaults_of_launchers(plugins: Plugins) -> None:
+    """Replace defaults of the installed launchers; options of the user can say otherwise.
+
+    Args:
+        plugins: The plugins, which stored their own defaults when they were loaded. A launcher that
+            restores Hydra's state, as that of joblib does, lets them be loaded again.
+    """
     store = ConfigStore.instance()
     for name, values in LAUNCHERS.items():
         try:
@@ -235,7 +239,7 @@ def hydra_application(configs: Configs = OURS) -> Iterator[Hydra]:
     try:
         version.setbase("1.3")
         search_path = create_config_search_path(f"pkg://{CONFIG_MODULE}")
-        _set_defaults_of_launchers()
+        _set_defaults_of_launchers(Plugins.instance())
         if configs.folder is not None:
             own = f"file://{Path(configs.folder).absolute()}"
             search_path.prepend(

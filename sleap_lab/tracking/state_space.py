@@ -125,35 +125,28 @@ def _maximize(observed: np.ndarray, start: np.ndarray, noise: Noise) -> Noise:
     """
     size = start.shape[-1]
     step, look = _model(size // 4)
-    means, covariances, predicted_means, predicted_covariances = _filter(observed, start, noise)
-    process = np.zeros_like(noise.process)
+    means, covariances, predicted_means, predicted_covariances = map(
+        np.stack, _filter(observed, start, noise)
+    )
+    gains = covariances[:-1] @ step.T @ _inverse(predicted_covariances[1:])
     # Smooth backwards; the entries after t are smoothed already.
     for t in range(len(observed) - 2, -1, -1):
-        gain = covariances[t] @ step.T @ _inverse(predicted_covariances[t + 1])
-        means[t] = means[t] + (gain @ (means[t + 1] - predicted_means[t + 1])[..., None])[..., 0]
-        covariances[t] = _symmetric(
-            covariances[t]
-            + gain @ (covariances[t + 1] - predicted_covariances[t + 1]) @ _transposed(gain)
-        )
-        paired = covariances[t + 1] @ _transposed(gain) @ step.T
-        error = means[t + 1] - means[t] @ step.T
-        process += (
-            _outer(error)
-            + step @ covariances[t] @ step.T
-            + covariances[t + 1]
-            - paired
-            - _transposed(paired)
-        )
+        means[t] += (gains[t] @ (means[t + 1] - predicted_means[t + 1])[..., None])[..., 0]
+        change = covariances[t + 1] - predicted_covariances[t + 1]
+        covariances[t] = _symmetric(covariances[t] + gains[t] @ change @ _transposed(gains[t]))
+    before, after = covariances[:-1], covariances[1:]
+    paired = after @ _transposed(gains) @ step.T
+    moved = _outer(means[1:] - means[:-1] @ step.T)
+    process = moved + step @ before @ step.T + after - paired - _transposed(paired)
     seen = ~np.isnan(observed).any(axis=-1)
-    residuals = [
-        _outer(np.nan_to_num(z) - mean @ look.T) + look @ p @ look.T
-        for z, mean, p in zip(observed, means, covariances, strict=True)
+    residuals = _outer(np.nan_to_num(observed) - means @ look.T) + look @ covariances @ look.T
+    observation = (residuals * seen[..., None, None]).sum(axis=0) / np.maximum(seen.sum(axis=0), 1)[
+        :, None, None
     ]
-    observation = (np.stack(residuals) * seen[..., None, None]).sum(axis=0) / np.maximum(
-        seen.sum(axis=0), 1
-    )[:, None, None]
     return Noise(
-        process / (len(observed) - 1), observation, covariances[0] + _outer(means[0] - start)
+        process[::-1].sum(axis=0) / (len(observed) - 1),
+        observation,
+        covariances[0] + _outer(means[0] - start),
     )
 
 

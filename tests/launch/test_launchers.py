@@ -1,6 +1,7 @@
 """What each job gets of the machine, by launcher."""
 
 import pytest
+from hydra.core.singleton import Singleton
 from omegaconf import OmegaConf
 
 from sleap_lab.launch import launchers
@@ -67,6 +68,14 @@ def test_what_the_user_says_of_a_launcher_holds(words, expected, tmp_path):
     (folder / "own.yaml").write_text(f"_target_: {SLURM['_target_']}\ntimeout_min: 7\n")
     with launching(words, Configs(folder=str(tmp_path))) as (settings, _):
         assert settings.hydra.launcher.timeout_min == expected
+
+
+def test_defaults_hold_after_a_launcher_has_restored_the_state_of_hydra():
+    """As that of joblib does for every job; Hydra then looks for plugins again."""
+    for _ in range(2):
+        with launching(["hydra/launcher=submitit_slurm"], Configs()) as (settings, _):
+            assert settings.hydra.launcher.timeout_min == 24 * 60
+        Singleton.set_state(Singleton.get_state())
 
 
 def test_which_gpus_there_are(monkeypatch, tmp_path):
