@@ -34,6 +34,8 @@ SECONDS_BETWEEN_JSON = 0.25
 SECONDS_BETWEEN_BARS = 0.1
 SECONDS_OF_SILENCE = 5.0
 """Time after which work is shown that may be done at once."""
+LEAST_SECONDS_OF_SILENCE = 0.5
+"""The same where nothing was shown for longer, as steps before each were done in time."""
 
 MOST_CHARACTERS = 5000
 WIDTH_OF_FILES = 160  # columns of tables outside a terminal
@@ -44,6 +46,20 @@ results = Console(
 )
 
 _as_json = False
+_silent_since: float | None = None
+"""Time at which a command began that has shown nothing yet; None otherwise."""
+
+
+def begin() -> None:
+    """Let the silence of a command in a terminal count from now on, until it shows something."""
+    global _silent_since
+    _silent_since = time.monotonic() if messages.is_terminal else None
+
+
+def _show(text: Text) -> None:
+    global _silent_since
+    _silent_since = None
+    messages.print(text)
 
 
 def show_progress_as_json() -> None:
@@ -123,6 +139,8 @@ def watching(
         before: Number of frames of an earlier run; the rate leaves them out.
         bar: Whether a terminal may show a bar.
     """
+    global _silent_since
+    _silent_since = None
     if _as_json:
         return _json_lines(before)
     if bar and messages.is_terminal:
@@ -222,13 +240,15 @@ def _json_lines(before: int) -> Iterator[Watch]:
 
 def doing(what: str) -> None:
     """Show a step that takes long."""
-    messages.print(Text(f"{what} …"))
+    _show(Text(f"{what} …"))
 
 
 @contextmanager
 def unless_quick(what: str, say: Callable[[str], None] = doing) -> Iterator[None]:
     """Say what is being done if it takes more than a few seconds; `say` is called in a thread."""
-    silence = threading.Timer(SECONDS_OF_SILENCE, say, [what])
+    before = 0.0 if _silent_since is None else time.monotonic() - _silent_since
+    left = max(SECONDS_OF_SILENCE - before, min(LEAST_SECONDS_OF_SILENCE, SECONDS_OF_SILENCE))
+    silence = threading.Timer(left, say, [what])
     silence.daemon = True
     silence.start()
     try:
@@ -239,7 +259,7 @@ def unless_quick(what: str, say: Callable[[str], None] = doing) -> Iterator[None
 
 def note(text: str) -> None:
     """Show a note that needs no action of the user."""
-    messages.print(Text.assemble(("note:", "cyan"), " ", text))
+    _show(Text.assemble(("note:", "cyan"), " ", text))
 
 
 def printable(text: str) -> str:
@@ -257,12 +277,12 @@ def printable(text: str) -> str:
 
 def warn(text: str) -> None:
     """Show a warning that the user can do something about."""
-    messages.print(Text.assemble(("warning:", "yellow"), " ", printable(text)))
+    _show(Text.assemble(("warning:", "yellow"), " ", printable(text)))
 
 
 def fail(text: str) -> None:
     """Show the one line that says why a command failed."""
-    messages.print(Text.assemble(("error:", "red"), " ", printable(text)))
+    _show(Text.assemble(("error:", "red"), " ", printable(text)))
 
 
 def text(lines: str) -> None:

@@ -295,7 +295,7 @@ def test_unreadable_frames_make_a_run_partial(
         result.summary.counts["bad_frames"],
     ) == ("partial", 3, 1)
     assert (
-        "warning: 1 frames could not be read: 1. The first: frame 1 is torn"
+        "warning: 1 frame could not be read: 1. The first: frame 1 is torn"
         in capsys.readouterr().err
     )
     assert (result.summary.counts["requested_frames"], result.summary.counts["frames"]) == (3, 3)
@@ -576,7 +576,7 @@ def test_a_result_tells_itself_and_names_the_nearest_attribute(tmp_path):
         status="finished", counts={"frames": 1}, metrics={"eval/oks_map": 0.5}
     )
     result = experiment.Result(tmp_path, run, poses)
-    assert repr(result) == f"Result(finished, 1 frames, {tmp_path})"
+    assert repr(result) == f"Result(finished, 1 frame, {tmp_path})"
     assert "<td>eval/oks_map</td><td>0.5</td>" in result._repr_html_()
     assert result.metrics == {"eval/oks_map": 0.5}
     assert result.report is None

@@ -264,6 +264,36 @@ def test_what_takes_long_is_said_once_and_what_is_quick_is_not(monkeypatch):
     assert told == ["logging to MLflow"]
 
 
+def test_steps_that_are_each_done_in_time_are_said_if_all_together_take_long(clock, monkeypatch):
+    waits = []
+
+    class Timer:
+        def __init__(self, seconds, say, told):
+            waits.append(seconds)
+
+        start = cancel = lambda self: None
+
+    def wait():
+        with terminal.unless_quick("some step"):
+            return waits[-1]
+
+    monkeypatch.setattr(terminal.threading, "Timer", Timer)
+    monkeypatch.setattr(terminal, "_silent_since", None)
+    monkeypatch.setattr(terminal, "messages", Console(file=io.StringIO(), force_terminal=True))
+    assert [wait(), wait()] == [5, 5]  # nobody said when the command began
+    terminal.begin()
+    assert [wait(), wait(), wait()] == [5 - 4, 0.5, 0.5]
+    terminal.doing("some step")
+    assert wait() == 5
+    terminal.begin()
+    assert wait() == 5 - 4
+    with terminal.watching("tracking"):
+        assert wait() == 5
+    monkeypatch.setattr(terminal, "messages", Console(file=io.StringIO()))
+    terminal.begin()  # elsewhere than in a terminal nobody waits
+    assert [wait(), wait()] == [5, 5]
+
+
 @pytest.mark.parametrize("width", [60, 120])
 def test_what_someone_may_copy_is_not_broken(monkeypatch, width):
     screen = io.StringIO()

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Collection
 
+from sleap_lab.errors import counted
 from sleap_lab.inference.cache import GB, Entry
 
 
@@ -20,8 +21,7 @@ def as_text(listed: Collection[Entry]) -> str:
         for entry in listed
     ]
     total = (
-        f"{len(rows)} {'entry' if len(rows) == 1 else 'entries'}, "
-        f"{_size(sum(entry.size for entry in listed))}"
+        f"{counted(len(rows), 'entry', 'entries')}, {_size(sum(entry.size for entry in listed))}"
     )
     if not rows:
         return total

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from sleap_lab import terminal
-from sleap_lab.errors import ConfigError, RunError, SleapLabError
+from sleap_lab.errors import ConfigError, RunError, SleapLabError, counted
 from sleap_lab.inference.automatic import settled
 from sleap_lab.media.missing import missing_frames
 from sleap_lab.media.open_source import open_source
@@ -187,8 +187,8 @@ def _videos(source: Source) -> Iterator[Finding]:
         height, width, channels = next(iter(shapes))
         total = len(source.reader(video).numbers)
         text = (
-            f"{name}: {len(wanted):,} of {total:,} frames, {width}x{height} px, "
-            f"{channels} channel{'s' * (channels > 1)}"
+            f"{name}: {len(wanted):,} of {counted(total, 'frame')}, {width}x{height} px, "
+            f"{counted(channels, 'channel')}"
         )
         yield Finding(
             "video",
@@ -318,16 +318,14 @@ def verdict(findings: Sequence[Finding]) -> str:
     warnings = sum(finding.verdict == WARNING for finding in findings)
     if problems:
         return f"fix first: {problems[0].name}: {problems[0].text}"
-    return "go" + (
-        f", but read the {warnings} warning{'s' * (warnings > 1)} first" if warnings else ""
-    )
+    return "go" + (f", but read the {counted(warnings, 'warning')} first" if warnings else "")
 
 
 def _cores() -> str:
     import torch
 
     threads = torch.get_num_threads()
-    return f"{threads} {'core' if threads == 1 else 'cores'}, PyTorch {torch.__version__}"
+    return f"{counted(threads, 'core')}, PyTorch {torch.__version__}"
 
 
 def _peak_megabytes() -> float | None:

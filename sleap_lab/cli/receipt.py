@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sleap_lab import terminal
+from sleap_lab.errors import counted
 from sleap_lab.evaluation.agreement import (
     LARGEST_PIXELS,
     LARGEST_SCORE,
@@ -116,7 +117,7 @@ def show_receipt(receipt: Receipt) -> None:
         *_said_of_poses(receipt.predictions),
         (
             "metrics",
-            f"{len(receipt.metrics)} metrics: "
+            f"{counted(len(receipt.metrics), 'metric')}: "
             f"differ by up to {max((item.size for item in receipt.metrics), default=0):.3g}",
         ),
         (

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sleap_lab.errors import ConfigError, did_you_mean, listed
+from sleap_lab.errors import ConfigError, counted, did_you_mean, listed
 from sleap_lab.settings.config import OUTPUTS
 
 HELP = """\
@@ -62,7 +62,7 @@ def _ls(words: list[str]) -> int:
     runs = chosen(find_all(root, jobs=jobs or root != usual), words) if root.is_dir() else []
     if runs:
         terminal.grid(COLUMNS, map(_row, runs), whole=True)
-    print(f"{len(runs)} run{'s' * (len(runs) != 1)}")
+    print(counted(len(runs), "run"))
     return 0
 
 

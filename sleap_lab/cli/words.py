@@ -1,8 +1,10 @@
 """An experiment from the words KEY=VALUE of a command line, checked before Hydra runs it."""
 
 import io
+from collections.abc import Callable
 from contextlib import nullcontext, redirect_stdout
 
+from sleap_lab import terminal
 from sleap_lab.cli.verbs import SEE, refuse
 from sleap_lab.errors import ConfigError
 from sleap_lab.settings.credentials import redact
@@ -21,6 +23,18 @@ INSTEAD = {
 
 def run_words(arguments: list[str], command: list[str]) -> int:
     """Check every job of a command line, then hand it to Hydra."""
+    terminal.begin()
+    with terminal.unless_quick("checking the settings"):
+        checked = _checked(arguments)
+    return 0 if checked is None else checked(command)
+
+
+def _checked(arguments: list[str]) -> Callable[[list[str]], int] | None:
+    """Check every job of a command line.
+
+    Returns:
+        What takes the command as it was typed and runs it; None where only Hydra was asked.
+    """
     from hydra._internal.utils import get_args_parser
 
     from sleap_lab.settings.compose import (
@@ -57,8 +71,8 @@ def run_words(arguments: list[str], command: list[str]) -> int:
             )
         if shown is not None:
             print(redact(shown.getvalue()), end="")
-        return 0
+        return None
     checked = check_jobs(options.overrides, multirun=options.multirun, configs=configs)
     from sleap_lab.launch.command import launch
 
-    return launch(checked, options.overrides, command, configs)
+    return lambda command: launch(checked, options.overrides, command, configs)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sleap_lab.errors import ConfigError, RunError
+from sleap_lab.errors import ConfigError, RunError, counted
 from sleap_lab.evaluation.files import read_frames
 from sleap_lab.evaluation.frames import FrameTable, of_node, on_frames
 from sleap_lab.evaluation.influence import Parts, parts
@@ -280,10 +280,10 @@ class Pairs:
         pair, n_frames = self.pair(first, second), len(self.shared(first, second))
         if pair is None:
             return f"no labelled frame in common with {mine.name}, so differences have no interval"
-        paired = f"paired over the same {n_frames} labelled frames"
+        paired = f"paired over the same {counted(n_frames, 'labelled frame')}"
         if not len(mine.places) == len(other.places) == n_frames:
             paired = (
-                f"paired over {n_frames} labelled frames in common "
+                f"paired over {counted(n_frames, 'labelled frame')} in common "
                 f"(of {len(mine.places)} and {len(other.places)})"
             )
         return f"{paired}; {basis(pair[0].video, spread_of(change_of(*pair), pair[0].video))}"

@@ -63,6 +63,17 @@ def listed(names: Sequence[str], most: int) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
+def counted(number: int, one: str, many: str = "") -> str:
+    """Return a number with what it counts, as `1 frame` and `2,000 frames`.
+
+    Args:
+        number: The number.
+        one: What one is called, with a verb if the sentence has one: `instance has`.
+        many: What several are called; `one` with an s by default.
+    """
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
+
+
 def closest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
     """Return the closest known spelling, if any is close enough."""
     import difflib

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sleap_lab.errors import RunError
+from sleap_lab.errors import RunError, counted
 from sleap_lab.poses.record import Poses
 
 Compare = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -188,7 +188,8 @@ def _contents(poses: Poses, video_names: Sequence[str]) -> str:
         frames = poses.frames[poses.frames[:, 0] == video, 1]
         name = f" ({video_names[video]})" if video < len(video_names) else ""
         parts.append(
-            f"video {video}{name} with {len(frames)} frames from {frames.min()} to {frames.max()}"
+            f"video {video}{name} with {counted(len(frames), 'frame')} "
+            f"from {frames.min()} to {frames.max()}"
         )
     return ", ".join(parts) or "no frames"
 

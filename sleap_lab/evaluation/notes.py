@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from sleap_lab.errors import counted
 from sleap_lab.evaluation.match import FramePair
 from sleap_lab.evaluation.videos import VideoMatch
 from sleap_lab.poses.record import Poses
@@ -23,15 +24,19 @@ def video_notes(truth: Poses, poses: Poses, matches: Sequence[VideoMatch]) -> li
     notes = []
     if missing:
         notes.append(
-            f"{len(missing)} videos of the ground truth are not in the predictions "
-            f"and were left out: {', '.join(missing)}"
+            f"{_left_out(len(missing), 'ground truth', 'predictions')}: {', '.join(missing)}"
         )
     if extra:
-        notes.append(
-            f"{len(extra)} videos of the predictions are not in the ground truth "
-            f"and were left out: {', '.join(extra)}"
-        )
+        notes.append(f"{_left_out(len(extra), 'predictions', 'ground truth')}: {', '.join(extra)}")
     return notes
+
+
+def _left_out(videos: int, side: str, other: str) -> str:
+    return counted(
+        videos,
+        f"video of the {side} is not in the {other} and was left out",
+        f"videos of the {side} are not in the {other} and were left out",
+    )
 
 
 def coverage_notes(
@@ -55,10 +60,10 @@ def coverage_notes(
         )
     empty = [frame for frame in frames if not len(frame.all_truth_rows)]
     if extra := sum(len(frame.pose_rows) for frame in empty):
-        counted = "count as false" if by_centroid else "count as false in coco/… and identity/…"
+        as_false = "count as false" if by_centroid else "count as false in coco/… and identity/…"
         notes.append(
             f"{len(empty)} of {len(frames)} labelled frames hold no animal; "
-            f"{extra} predictions there {counted}"
+            f"{extra} predictions there {as_false}"
         )
     labelled = [frame for frame in frames if len(frame.truth_rows)]
     if absent := sum(not frame.processed for frame in labelled):
@@ -69,7 +74,11 @@ def coverage_notes(
         )
     if users := sum(int(poses.user[frame.all_pose_rows].sum()) for frame in labelled):
         notes.append(
-            f"{users} instances in the predictions were labelled by a person and were left out"
+            counted(
+                users,
+                "instance in the predictions was labelled by a person and was left out",
+                "instances in the predictions were labelled by a person and were left out",
+            )
         )
     return notes
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from sleap_lab.errors import counted
 from sleap_lab.evaluation.legacy_identity import legacy_block, motion_diagnostic
 from sleap_lab.evaluation.mot_block import mot_block
 from sleap_lab.evaluation.tracked import Tracked, TrackingSettings, compare_tracked
@@ -63,7 +64,8 @@ def _notes(compared: Tracked, legacy: Mapping[str, Any], truth: Poses) -> list[s
             "truth; --user_labels_only leaves them out"
         )
     if missing := legacy["n_frames_missing_pred"]:
-        notes.append(f"{missing} frames are not in the predictions: all animals there are missed")
+        absent = counted(missing, "frame is", "frames are")
+        notes.append(f"{absent} not in the predictions: all animals there are missed")
     if untracked := legacy["n_gt_untracked"]:
         notes.append(
             f"{untracked} instances of the ground truth have no track and are not judged, "

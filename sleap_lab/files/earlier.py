@@ -25,7 +25,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from sleap_lab.errors import ConfigError
+from sleap_lab.errors import ConfigError, counted
 from sleap_lab.errors.interruption import raise_interruption
 from sleap_lab.files.atomic import replacing
 
@@ -159,11 +159,11 @@ def contents(path: Path) -> str:
     if not labels:
         return f"{path.stat().st_size:,} bytes" if path.is_file() else "something that is no file"
     parts = [
-        *([f"{labels['user']} user-labelled instances"] if labels["user"] else []),
-        *([f"{labels['embedded']} embedded videos"] if labels["embedded"] else []),
-        f"{labels['predicted']} predicted instances",
+        *([counted(labels["user"], "user-labelled instance")] if labels["user"] else []),
+        *([counted(labels["embedded"], "embedded video")] if labels["embedded"] else []),
+        counted(labels["predicted"], "predicted instance"),
     ]
-    return f"{', '.join(parts)} in {labels['frames']} frames"
+    return f"{', '.join(parts)} in {counted(labels['frames'], 'frame')}"
 
 
 def _is_same(path: Path, other: Path) -> bool:

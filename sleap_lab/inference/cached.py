@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sleap_lab import terminal
+from sleap_lab.errors import counted
 from sleap_lab.inference.automatic import settled
 from sleap_lab.inference.cache import DEFAULT_FOLDER, GB, Cache, Result, remember
 from sleap_lab.inference.chunks import Chunks
@@ -183,7 +184,7 @@ def _remembered(
 def about_prediction(source: Source, config: Config) -> str:
     """Return the description of a prediction in the cache, for people."""
     models = ", ".join(Path(path).name for path in config.model.paths)
-    return f"{source.path.name}, {len(source.frames)} frames; {models}"
+    return f"{source.path.name}, {counted(len(source.frames), 'frame')}; {models}"
 
 
 def holds(stored: Result, frames: np.ndarray) -> bool:
@@ -331,7 +332,8 @@ def track_cached(
             if used
         ]
         by = tracker.candidates_method if tracker.method == "online" else tracker.method
-        about = f"{source.path.name}, {len(poses.frames)} frames; {', '.join([by, *motion])}"
+        frames = counted(len(poses.frames), "frame")
+        about = f"{source.path.name}, {frames}; {', '.join([by, *motion])}"
         key = track_fingerprint(config, source, poses)
 
         def compute() -> Result:

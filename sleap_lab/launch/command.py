@@ -7,6 +7,7 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from sleap_lab import terminal
 from sleap_lab.errors import RunError, system_reason
 from sleap_lab.runs import summary as run_summary
 from sleap_lab.runs.folder import Invocation, new_folder
@@ -59,7 +60,8 @@ def _run_job(
     words: Sequence[str], command: Sequence[str], mlflow: dict[str, str] | None, configs: Configs
 ) -> None:
     """Let Hydra compose the job, and run it in its folder."""
-    from sleap_lab.experiment import run
+    with terminal.unless_quick("starting"):
+        from sleap_lab.experiment import run
 
     def job(node: DictConfig) -> None:
         settings = HydraConfig.get()

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sleap_lab.errors import RunError, listed
+from sleap_lab.errors import RunError, counted, listed
 from sleap_lab.files.table import write_table
 from sleap_lab.media.labels import video_name
 from sleap_lab.media.source import Frame, Source
@@ -231,7 +231,8 @@ def bad_frame_notes(source: Source, bad_frames: Sequence[Frame]) -> list[str]:
             else listed([where["frames"] for where in bad_ranges(source, bad_frames)], 20)
         )
         notes.append(
-            f"{len(bad_frames)} frames could not be read{' ' if several > 1 else ': '}{frames}. "
+            f"{counted(len(bad_frames), 'frame')} "
+            f"could not be read{' ' if several > 1 else ': '}{frames}. "
             f"The first: {bad_frames[0].problem}"
         )
     return notes

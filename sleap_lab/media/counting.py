@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import sleap_io as sio
 
-from sleap_lab.errors import RunError, listed
+from sleap_lab.errors import RunError, counted, listed
 
 
 class CountedFrame(NamedTuple):
@@ -78,9 +78,11 @@ def _notes(frames: Sequence[CountedFrame], *, several: bool) -> list[str]:
             for frame in repeated
         ]
         notes.append(
-            f"{len(repeated)} frames are there more than once ({listed(names, 5)}): "
+            f"{counted(len(repeated), 'frame is', 'frames are')} there more than once "
+            f"({listed(names, 5)}): "
             "user instances win over predictions, equal poses count once, "
-            f"and later predictions replace earlier ones; {left_out} instances were left out."
+            "and later predictions replace earlier ones; "
+            f"{counted(left_out, 'instance was', 'instances were')} left out."
         )
     if marked := sum(len(frame.overruled) for frame in frames if is_marked_empty(frame.entries)):
         notes.append(
@@ -169,7 +171,7 @@ def used_skeleton(labels: sio.Labels, notes: list[str]) -> sio.Skeleton:
     }
     if len(used) > 1:
         found = " and ".join(
-            f"{', '.join(kinds[nodes][0].node_names)} ({total} instances)"
+            f"{', '.join(kinds[nodes][0].node_names)} ({counted(total, 'instance')})"
             for nodes, total in used.items()
         )
         raise RunError(

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
+from sleap_lab.errors import counted
+
 
 def moved_path(name: str, moved: Mapping[str, str]) -> tuple[str, str] | None:
     """Return the present path of a video and the prefix that leads to it; None without one.
@@ -37,8 +39,7 @@ def moved_notes(
     notes, remarks = list[str](), list[str]()
     for prefix, now in moved.items():
         if count := opened.get(prefix):
-            videos = "1 video" if count == 1 else f"{count} videos"
-            remarks.append(f"data.moved: {videos} of {prefix} found in {now}.")
+            remarks.append(f"data.moved: {counted(count, 'video')} of {prefix} found in {now}.")
         elif prefix in matched:
             where = f"the places that {prefix} → {now} leads to"
             notes.append(f"data.moved: no video that fits is at {where}.")

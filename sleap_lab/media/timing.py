@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sleap_lab.errors import listed
+from sleap_lab.errors import counted, listed
 from sleap_lab.media.index import GAP, FrameIndex
 
 UNEVEN = 0.1
@@ -50,7 +50,8 @@ def unevenness(index: FrameIndex, name: str) -> str | None:
     intervals = np.diff(index.time)
     if usual <= 0:
         return (
-            f"{name}: its times make no sense: {int((intervals <= 0).sum())} frames have that of "
+            f"{name}: its times make no sense: "
+            f"{counted(int((intervals <= 0).sum()), 'frame has', 'frames have')} that of "
             "the frame before. Frames are in order."
         )
     gaps = np.flatnonzero(uneven & (intervals > GAP * usual))

@@ -45,7 +45,8 @@ class Poses:
         point_scores: (n, nodes) float64, confidence of each node.
         instance_scores: (n,) float64, confidence of the instance; nan for user-labelled ones.
         tracks: (n,) int32, index into `track_names`; -1 for none.
-        track_scores: (n,) float64, confidence of the identity; nan where there is none.
+        track_scores: (n,) float64, score of the link to its track, as its tracker gives it, or
+            probability of the class that a network gives; nan where there is none.
         user: (n,) bool, true for instances that a person labelled.
         origin: (n,) int64, index among all instances of the labels file that they were read from;
             -1 for instances that were not read from a file.

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import nbinom
 
+from sleap_lab.errors import counted
 from sleap_lab.quality.assess import Quality
 from sleap_lab.quality.suspects import OPINIONS, REACH, Suspect
 
@@ -95,11 +96,12 @@ def promise(
     most = most_left(expected, found, before)
     words = (
         f"once the listed moments are corrected ({len(looked)} in "
-        f"{np.count_nonzero(~checked):,} frames), the number of identity switches that remain is "
-        f"at most {most}, with {CONFIDENCE:.0%} confidence"
+        f"{counted(int((~checked).sum()), 'frame')}), the number of identity switches that remain "
+        f"is at most {most}, with {CONFIDENCE:.0%} confidence"
     )
     untracked = np.count_nonzero(order.animal < 0)
-    left_out = f"; {untracked:,} poses without a track are not judged" if untracked else ""
+    said = counted(int(untracked), "pose without a track is", "poses without a track are")
+    left_out = f"; {said} not judged" if untracked else ""
     return Promise(looked, most, f"{words}{left_out}; {_basis(checked, found, before)}")
 
 
@@ -134,7 +136,7 @@ def _basis(checked: np.ndarray, found: int, before: float) -> str:
     if not checked.any():
         return "this rests on simulated scenes, not on proofread frames of yours"
     own = (
-        f"this rests on {np.count_nonzero(checked):,} proofread frames (switches where nobody "
+        f"this rests on {counted(int(checked.sum()), 'proofread frame')} (switches where nobody "
         f"would have looked: {found}, expected: {before:.1f})"
     )
     little = before / AT_ONCE + found / AT_ONCE < RATE

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from sleap_lab.errors import counted
 from sleap_lab.evaluation import Evaluation
 from sleap_lab.evaluation.breakdown import Row
 from sleap_lab.poses.record import Poses
@@ -96,7 +97,7 @@ def cards(
     yield Card(
         "Instances",
         f"{len(poses):,}",
-        hint=f"{len(poses) / frames:.2f} per frame, {frames:,} frames"
+        hint=f"{len(poses) / frames:.2f} per frame, {counted(frames, 'frame')}"
         if frames
         else "no frame processed",
     )

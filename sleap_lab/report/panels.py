@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sleap_lab.errors import counted
 from sleap_lab.evaluation import Evaluation
 from sleap_lab.poses.record import Poses
 from sleap_lab.report import drawing, figures
@@ -230,7 +231,7 @@ def _track_panel(
     if tracks > figures.MAX_TRACK_ROWS:
         caption += f" The {tracks - figures.MAX_TRACK_ROWS} shortest tracks are left out."
     if untracked := np.count_nonzero(poses.tracks < 0):
-        caption += f" {untracked:,} instances have no track."
+        caption += f" {counted(int(untracked), 'instance has', 'instances have')} no track."
     switches = _switches(axis, evaluation)
     if switches:
         caption += (

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sleap_lab.errors import ConfigError, listed
+from sleap_lab.errors import ConfigError, counted, listed
 from sleap_lab.evaluation.radii import (
     COVERAGE,
     Calibration,
@@ -76,9 +76,9 @@ def calibrate(subject: Subject, folder: Path) -> Calibrated:
     points = int((errors == errors).sum())
     if not nodes:
         raise ConfigError(
-            f"calibrate: {points} compared points of {len(evaluation.frame_pairs)} frames are too "
-            "few for a radius; it takes about 20 labelled frames, more where neighbouring frames "
-            "are alike"
+            f"calibrate: {counted(points, 'compared point')} of "
+            f"{counted(len(evaluation.frame_pairs), 'frame')}: too few for a radius; it "
+            "takes about 20 labelled frames, more where neighbouring frames are alike"
         )
     made = Calibration(nodes, subject.models, subject.title)
     write_calibration(folder / CALIBRATION, made)

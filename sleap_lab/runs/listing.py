@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sleap_lab.errors import ConfigError, RunError, did_you_mean
+from sleap_lab.errors import ConfigError, RunError, counted, did_you_mean
 from sleap_lab.runs import summary
 from sleap_lab.runs.mlflow_log import deciding, read_logger
 from sleap_lab.runs.snapshot import flatten, read_document
@@ -108,7 +108,7 @@ def data_of(settings: dict[str, Any]) -> str:
     """Return the name of the data in settings."""
     path = settings.get("data.path")
     if isinstance(path, list):
-        return f"{len(path)} files"
+        return counted(len(path), "file")
     return Path(str(path)).name if path is not None else ""
 
 

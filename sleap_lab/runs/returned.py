@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import sleap_io as sio
 
 from sleap_lab import terminal
-from sleap_lab.errors import RunError, SleapLabError, did_you_mean
+from sleap_lab.errors import RunError, SleapLabError, counted, did_you_mean
 from sleap_lab.media.labels import read_labels
 from sleap_lab.media.open_source import open_source
 from sleap_lab.poses.record import Poses
@@ -43,7 +43,9 @@ class Result:
         """Return status, counts and folder in a line."""
         counts = self.summary.counts
         told = [
-            f"{counts[name]} {name}" for name in ("frames", "instances", "tracks") if name in counts
+            counted(counts[name], name.removesuffix("s"))
+            for name in ("frames", "instances", "tracks")
+            if name in counts
         ]
         return f"Result({', '.join([self.summary.status, *told])}, {terminal.shown(self.folder)})"
 

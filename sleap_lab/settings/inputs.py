@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from sleap_lab.errors import ConfigError, brief
+from sleap_lab.errors import ConfigError, brief, counted
 from sleap_lab.files.pointers import refuse_pointer
 from sleap_lab.files.remote import is_url
 from sleap_lab.settings.copies import copy_of
@@ -240,7 +240,8 @@ def _in_folder(folder: Path) -> list[Path]:
     )
     if videos and images:
         raise ConfigError(
-            f"data.path: {folder} holds {len(videos)} videos and {len(images)} images; "
+            f"data.path: {folder} holds {counted(len(videos), 'video')} "
+            f"and {counted(len(images), 'image')}; "
             f"say which: '{folder / f'*{videos[0].suffix}'}' or '{folder / f'*{images[0].suffix}'}'"
         )
     return videos or images

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sleap_lab.errors import counted
 from sleap_lab.poses.record import Poses
 from sleap_lab.settings.config import TrackerConfig
 from sleap_lab.settings.tracker import known_animals
@@ -196,14 +197,14 @@ def _population(bodies: Bodies, time: np.ndarray, runs: Runs, known: int | None)
 
 def _estimated(population: Population) -> str:
     """Return what a reader must know of an estimated number of animals."""
-    counted = (
-        f"{population.animals} animals"
+    number = (
+        counted(population.animals, "animal")
         if population.settled
         else f"animals that come and go, {population.animals} at once at most"
     )
     doubt = "all are rarely seen at once, so this may be wrong; " if population.rarely else ""
     return (
-        f"Tracking: {counted}, estimated from the counts of the frames; "
+        f"Tracking: {number}, estimated from the counts of the frames; "
         f"{doubt}if you know the number, give tracker.tracking_target_instance_count."
     )
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sleap_lab.errors import counted
 from sleap_lab.poses.record import Poses, concatenate
 from sleap_lab.settings.config import TrackerConfig
 from sleap_lab.settings.tracker import ABSENCE, check_tracker, known_animals
@@ -82,14 +83,15 @@ def _doubts(linkers: "Collection[Linker | AbsenceLinker]", config: TrackerConfig
     kept, parted = sum(each.doubts for each in linkers), sum(each.parted for each in linkers)
     if config.undecided == "reference":
         return [
-            f"Tracking: {kept} links were decided by the order of the detections, because their "
-            "scores are equal; tracker.undecided=distance lets the distance of the nodes decide."
+            f"Tracking: {counted(kept, 'link was', 'links were')} decided by the order of the "
+            "detections, because scores are equal; tracker.undecided=distance lets the distance of "
+            "the nodes decide."
         ] * bool(kept)
     return [
-        f"Tracking: {parted} detections were equally near to two animals, and opened new tracks."
+        f"Tracking: {counted(parted, 'detection')}, equally near to two animals, opened new tracks."
     ] * bool(parted) + [
-        f"Tracking: {kept} links are uncertain: equally near to two animals, and no new track was "
-        "allowed."
+        f"Tracking: {counted(kept, 'link is', 'links are')} uncertain: equally near to two animals "
+        "and no new track allowed."
     ] * bool(kept)
 
 

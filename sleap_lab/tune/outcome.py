@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sleap_lab.errors import counted
 from sleap_lab.evaluation.intervals import Difference
 from sleap_lab.evaluation.spread import LEVEL
 from sleap_lab.settings.metrics import Metric
@@ -71,7 +72,7 @@ class Outcome:
                 "where it was searched."
             )
         best, default = number(self.best.held_out.value), number(self.default.held_out.value)
-        blocks = f"{self.n_blocks} held-out {'block' if self.n_blocks == 1 else 'blocks'}"
+        blocks = counted(self.n_blocks, "held-out block")
         if self.recommended is self.best:
             return (
                 f"Use the setting found: on the {blocks} its {name} is {best}, "

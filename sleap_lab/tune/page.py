@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sleap_lab.errors import counted
 from sleap_lab.evaluation.intervals import Difference
 from sleap_lab.files.atomic import replacing
 from sleap_lab.report import drawing
@@ -77,7 +78,10 @@ def write_page(
         title=title,
         improved=outcome.recommended is outcome.best,
         recommended=DEFAULT if chosen is None else str(chosen),
-        facts=[outcome.metric.name, f"{len(trials)} settings tried, {complete} of them to the end"],
+        facts=[
+            outcome.metric.name,
+            f"{counted(len(trials), 'setting')} tried, {complete} of them to the end",
+        ],
         verdict=outcome.verdict(),
         power=outcome.power(),
         held_out=_held_out_table(outcome),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sleap_lab import terminal
-from sleap_lab.errors import ConfigError, RunError
+from sleap_lab.errors import ConfigError, RunError, counted
 from sleap_lab.errors.interruption import interruptible
 from sleap_lab.evaluation.videos import compared, match_videos
 from sleap_lab.files.log import logging_to
@@ -286,10 +286,10 @@ def _progress(search: Search, study: "Study", default: float) -> "Callable[[Stud
     trackers = next((dimension.options for dimension in space if isinstance(dimension, Choice)), {})
     searched = [dimension.name for dimension in search.asked] or trackers
     tell(
-        f"tuning {', '.join(searched)} on {n_search} block{'s' * (n_search != 1)} "
-        f"of about {problem.length} labelled frames, "
-        f"{len(problem.held_out.blocks)} blocks held out"
-        + (f"; {done} settings tried before" if done else "")
+        f"tuning {', '.join(searched)} on {counted(n_search, 'block')} "
+        f"of about {counted(problem.length, 'labelled frame')}, "
+        f"{counted(len(problem.held_out.blocks), 'block')} held out"
+        + (f"; {counted(done, 'setting')} tried before" if done else "")
     )
     if search.n_animals is None and not search.asked:
         tell(

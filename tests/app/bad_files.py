@@ -314,7 +314,7 @@ VIDEOS = [
     video("an empty folder", "empty", lambda folder: (folder / "empty").mkdir(), 2, "data.path: "),
     video(
         "a folder of videos and images", "both", mixed, 2,
-        "both holds 1 videos and 1 images; say which: ",
+        "both holds 1 video and 1 image; say which: ",
     ),
     video(
         "one broken video of three", "clips", several, 3, "1 of 3 videos could not be opened: ",
@@ -393,7 +393,7 @@ VIDEOS = [
     ),
     video(
         "one broken image of eight", "images", images(8, {3: b"torn"}), 3,
-        "1 frames could not be read: 3. The first: ",
+        "1 frame could not be read: 3. The first: ",
     ),
     video(
         "nothing but broken images", "images", images(2, {0: b"torn", 1: b""}), 1,
@@ -402,12 +402,12 @@ VIDEOS = [
     video(
         "an image of 40000 x 40000 pixels in 25 kB", "images",
         images(4, {3: png(40_000, 40_000, 40_000)}), 3,
-        "1 frames could not be read: 3. The first: ",
+        "1 frame could not be read: 3. The first: ",
     ),
     video(
         "an image that says it has 2 billion pixels a side", "images",
         images(4, {3: png(2**31 - 1, 2**31 - 1, 1)}), 3,
-        "1 frames could not be read: 3. The first: ",
+        "1 frame could not be read: 3. The first: ",
     ),
     video(
         "TIFF pages that cannot be told apart", "bad.tif", tiff, 1,

@@ -40,7 +40,7 @@ def test_what_is_not_compared_is_said(caplog):
     truth = labels([square()], user=True)
     Evaluator(truth, truth)
     said = [record.getMessage() for record in caplog.records]
-    assert said[0] == "1 instances in the predictions were labelled by a person and were left out"
+    assert said[0] == "1 instance in the predictions was labelled by a person and was left out"
     assert said[1].startswith("No prediction was matched")
 
 

@@ -138,7 +138,7 @@ def test_no_common_frame_says_what_each_side_holds():
     with pytest.raises(RunError, match="no frame in common") as error:
         pair_frames(truth, poses, {1: 0}, user_labels_only=False, video_names=["a.mp4"])
     assert "video 0 (a.mp4) with 2 frames from 3 to 8" in str(error.value)
-    assert "video 1 with 1 frames from 5 to 5" in str(error.value)
+    assert "video 1 with 1 frame from 5 to 5" in str(error.value)
     assert "1 = 0" in str(error.value)
 
 

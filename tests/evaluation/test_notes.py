@@ -58,7 +58,7 @@ def test_predictions_where_no_animal_is(by_centroid, counted):
 def test_what_a_person_labelled_is_no_prediction():
     frames = [pair([0], [0], all_poses=[0, 2]), pair([], [], all_poses=[2])]
     assert coverage_notes(POSES, frames, 1, False) == [
-        "1 instances in the predictions were labelled by a person and were left out"
+        "1 instance in the predictions was labelled by a person and was left out"
     ]
 
 
@@ -85,7 +85,7 @@ def test_videos_of_one_side_are_named_where_they_hold_frames():
     ]
     assert video_notes(truth, poses, matches) == [
         "2 videos of the ground truth are not in the predictions and were left out: one, three",
-        "1 videos of the predictions are not in the ground truth and were left out: four",
+        "1 video of the predictions is not in the ground truth and was left out: four",
     ]
     assert video_notes(truth, poses, [match((1, "one"), (4, "four"))]) == []
 

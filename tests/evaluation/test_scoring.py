@@ -180,7 +180,7 @@ def test_human_labels_among_the_predictions_are_left_out_and_counted():
     poses = replace(POSES, user=np.array([False, False, True, False]))
     result = evaluate(TRUTH, poses, EvaluatorConfig(), videos={0: 0})
     assert voc_headline(result) == voc_headline(worked_example())
-    assert "1 instances in the predictions were labelled by a person" in result.notes[-1]
+    assert "1 instance in the predictions was labelled by a person" in result.notes[-1]
 
 
 def test_one_spread_per_node():

@@ -168,8 +168,8 @@ def test_videos_that_are_not_compared_are_named():
     truth, labels = labels_on("/a/x.mp4", "/a/y.mp4"), labels_on("/a/x.mp4", "/a/z.mp4", moved=1)
     result = evaluation(truth, labels, {1: None})
     assert result.notes == (
-        "1 videos of the ground truth are not in the predictions and were left out: /a/y.mp4",
-        "1 videos of the predictions are not in the ground truth and were left out: /a/z.mp4",
+        "1 video of the ground truth is not in the predictions and was left out: /a/y.mp4",
+        "1 video of the predictions is not in the ground truth and was left out: /a/z.mp4",
     )
     assert [match.reason for match in result.videos][1:] == [
         "left out by evaluator.video_map",

@@ -161,7 +161,7 @@ def test_labels_of_ours_without_a_mark_may_have_changed(tmp_path):
     assert contents(tmp_path / "a.slp") == "2 predicted instances in 2 frames"
     assert labels(tmp_path / "b.slp", "sleap_lab", [1, 0]) is Kind.OTHER
     assert labels(tmp_path / "c.slp", "another", [1, 1]) is Kind.OTHER
-    with pytest.raises(ConfigError, match="holds 1 user-labelled instances, 1 predicted instances"):
+    with pytest.raises(ConfigError, match="holds 1 user-labelled instance, 1 predicted instance"):
         refuse_others("output.path", [tmp_path / "b.slp"])
 
 

@@ -245,7 +245,7 @@ def test_labels_that_are_open_are_not_changed(tmp_path, video_path):
 
 def test_filters_take_predictions_out_and_leave_what_a_person_said(tmp_path, video_path):
     labels = read_labels(project(0, tmp_path, video_path))
-    with pytest.warns(UserWarning, match="links were decided by the order of the detections"):
+    with pytest.warns(UserWarning, match="1 link was decided by the order of the detections"):
         found = run_inference(
             input_labels=labels, tracking=True, filter_min_instance_score=0.6
         )  # that of the first animal is 0.5

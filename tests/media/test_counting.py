@@ -130,10 +130,11 @@ def test_a_frame_that_is_there_twice_counts_once(name):
     # The guess is hidden by the correction.
     lost = len(first) + len(second) - len(expected) - (COPY in first)
     assert note.startswith(
-        "1 frames are there more than once (frame 3): "
+        "1 frame is there more than once (frame 3): "
         "user instances win over predictions, equal poses count once"
     )
-    assert note.endswith(f"; {lost} instances were left out.")
+    were = "instance was" if lost == 1 else "instances were"
+    assert note.endswith(f"; {lost} {were} left out.")
 
 
 def test_of_equal_corrections_the_one_stays_that_knows_what_it_corrected():

@@ -202,7 +202,7 @@ def test_labels_with_two_skeletons_are_refused_with_both():
     other = sio.Skeleton(["p", "q"])
     labels.skeletons.append(other)
     labels[0].instances.append(sio.Instance.from_numpy(np.zeros((2, 2)), skeleton=other))
-    with pytest.raises(RunError, match=r"nodes a, b, c \(3 instances\) and p, q \(1 instances\)"):
+    with pytest.raises(RunError, match=r"nodes a, b, c \(3 instances\) and p, q \(1 instance\)"):
         to_poses(labels)
 
 

@@ -73,7 +73,7 @@ def test_content_says_what_it_leaves_out(poses, truth, evaluation):
     assert content["Instances in each frame"] == "1 of 5 processed frames are empty."
     assert (
         content["Frames that each track covers"]
-        == "In brackets: number of instances. 1 instances have no track."
+        == "In brackets: number of instances. 1 instance has no track."
     )
 
 

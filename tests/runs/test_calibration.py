@@ -50,7 +50,7 @@ def test_a_run_that_found_nothing_has_too_few_points(tmp_path, make_labels, vide
     labels.labeled_frames[0].instances.clear()
     labels.save(str(tmp_path / "poses.slp"), verbose=False)
     subject = replace(of_labels(tmp_path / "poses.slp"), truth=truth, evaluator=EvaluatorConfig())
-    with pytest.raises(ConfigError, match="0 compared points of 1 frames are too few"):
+    with pytest.raises(ConfigError, match="0 compared points of 1 frame: too few"):
         calibrate(subject, tmp_path)
 
 
@@ -62,7 +62,7 @@ def test_predictions_that_counted_as_truth_say_nothing(tmp_path, make_labels, vi
     labels.save(str(tmp_path / "poses.slp"), verbose=False)
     how = EvaluatorConfig(user_labels_only=False)
     of_run = replace(of_labels(tmp_path / "poses.slp"), truth=to_poses(truth), evaluator=how)
-    with pytest.raises(ConfigError, match="3 compared points of 1 frames are too few"):
+    with pytest.raises(ConfigError, match="3 compared points of 1 frame: too few"):
         calibrate(of_run, tmp_path)
 
 

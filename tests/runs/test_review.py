@@ -111,7 +111,7 @@ def test_what_was_left_out_is_told(tmp_path, make_labels, video_path):
     labels.labeled_frames[1].frame_idx = 0
     labels.save(str(tmp_path / "poses.slp"), verbose=False)
     found = review(of_labels(tmp_path / "poses.slp"), tmp_path, identify)
-    assert "1 instances were left out" in found.notes[0]
+    assert "1 instance was left out" in found.notes[0]
     assert suggest_frames(of_labels(tmp_path / "poses.slp"), tmp_path, identify, 1).notes[0] in (
         found.notes
     )

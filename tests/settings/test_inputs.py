@@ -86,7 +86,7 @@ def test_a_single_image_is_a_video_of_one_frame_but_a_tiff_may_hold_many(lab):
 def test_a_folder_of_both_is_refused_with_a_way_out(lab):
     assert (
         refusal("both")
-        == "data.path: both holds 1 videos and 1 images; say which: 'both/*.mp4' or 'both/*.png'"
+        == "data.path: both holds 1 video and 1 image; say which: 'both/*.mp4' or 'both/*.png'"
     )
     assert found("both/*.mp4") == ["both/a.mp4"]
 

@@ -498,9 +498,9 @@ def test_links_that_chance_decided_are_told():
     assert note.startswith("Tracking: 2 links were decided by the order of the detections")
     assert notes_of([0, 900], [1200, 300]) == []
     (note,) = notes_of([0, 200], [100])
-    assert note.startswith("Tracking: 1 detections were equally near to two animals")
+    assert note.startswith("Tracking: 1 detection, equally near to two animals")
     (note,) = notes_of([0, 200], [100], max_tracks=2)
-    assert note.startswith("Tracking: 1 links are uncertain")
+    assert note.startswith("Tracking: 1 link is uncertain")
 
 
 def told(poses, **settings):

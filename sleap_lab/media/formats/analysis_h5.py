@@ -7,6 +7,7 @@ import h5py
 import numpy as np
 import sleap_io as sio
 
+from sleap_lab.errors import counted
 from sleap_lab.media.formats.arrays import PACKED, block_length, blocks, repeated, too_large
 from sleap_lab.poses.record import Poses, Skeleton
 
@@ -42,7 +43,8 @@ def left_out(poses: Poses, length: int, file: str) -> list[str]:
     """Return sentences on the instances that arrays of tracks do not hold."""
     notes = repeated(poses, file)
     if poses.track_names and (count := int((poses.tracks < 0).sum())):
-        notes.append(f"{file} holds tracks only: {count} instances without a track are not in it.")
+        left_out = counted(count, "instance without a track is", "instances without a track are")
+        notes.append(f"{file} holds tracks only: {left_out} not in it.")
     return notes
 
 

@@ -162,7 +162,7 @@ def test_analysis_h5_spans_the_video_and_says_what_it_cannot_hold(write, tracked
     labels = sio.load_analysis_h5(str(file))
     assert labels.skeletons[0].node_names == ["b", "a", "c"]
     assert_same(poses_of(labels), expected(tracked, keep=lambda row: tracked.tracks[row] >= 0))
-    assert notes == ["p.analysis.h5 holds tracks only: 1 instances without a track are not in it."]
+    assert notes == ["p.analysis.h5 holds tracks only: 1 instance without a track is not in it."]
 
 
 @pytest.mark.parametrize("name", ["analysis_h5", "nwb"])
