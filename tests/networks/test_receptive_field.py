@@ -20,7 +20,7 @@ def conv(size, stride=1, channels=1):
 
 
 def test_convolutions_add_up():
-    assert receptive_field(Maps(conv(3), conv(5)), 1, 8) == 1 + 2 + 4
+    assert receptive_field(Maps(conv(3, channels=3), conv(5)), 3, 8) == 1 + 2 + 4
 
 
 def test_weights_of_zero_count():
@@ -35,7 +35,7 @@ def test_strides_magnify_what_follows_to_a_pixel_of_the_map():
 
 
 def test_wider_images_are_tried_where_it_does_not_fit():
-    assert receptive_field(Maps(conv(301, channels=3)), 3, 8) == 301
+    assert receptive_field(Maps(conv(301)), 1, 8) == 301
 
 
 def test_a_network_that_sees_everything_has_none():
