@@ -56,7 +56,7 @@ def count_animals(time: np.ndarray, runs: Runs) -> tuple[int, float]:
     return animals, float((counts >= animals).mean())
 
 
-def count_paths(time: np.ndarray, paths: Runs, share: float = SETTLED) -> int:
+def count_paths(time: np.ndarray, paths: Runs, share: float = 0.5) -> int:
     """Estimate how many animals are there in a share of the moments, seen or not.
 
     Where many detections are missing, all animals are hardly ever seen at once; their paths go on.
