@@ -2,15 +2,17 @@
 
 Results are cached under the version of their stage. Code that is moved, renamed or made faster
 keeps the version, so that the cached results of users stay valid. Code whose results can differ
-gets another version.
+gets another version. With a new choice, results are the same where every config that was valid
+before gives what it gave.
 
-    python scripts/stage_code.py                      which stages have changed
+    python scripts/stage_code.py                      lists the stages; fails if one is undeclared
     python scripts/stage_code.py --same predict       its results are the same, to the last bit
     python scripts/stage_code.py --changed predict    they may differ: cached results are void
 """
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 from sleap_lab.inference.fingerprint import RECORD, STAGE_CODE, code_hash
@@ -18,8 +20,8 @@ from sleap_lab.inference.fingerprint import RECORD, STAGE_CODE, code_hash
 FILE = Path(__file__).parents[1] / "sleap_lab" / "inference" / RECORD
 
 
-def main() -> None:
-    """Record what was declared, and list the stages whose code nobody has looked at."""
+def main() -> int:
+    """Record what was declared, and list the stages; return 1 where one is undeclared."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -35,18 +37,21 @@ def main() -> None:
         "--changed", nargs="+", choices=STAGE_CODE, default=[], metavar="STAGE", help="likewise"
     )
     arguments = parser.parse_args()
-    record = json.loads(FILE.read_text())
+    record, undeclared = json.loads(FILE.read_text()), 0
     for stage in STAGE_CODE:
         code = code_hash(*STAGE_CODE[stage])
         if stage in arguments.changed:
             record[stage] = {"results": code, "code": code}
         elif stage in arguments.same:
             record[stage]["code"] = code
-        declared = record[stage]["code"] == code
-        unknown = "changed, and nobody has said whether its results can"
-        print(f"{stage}: {'recorded' if declared else unknown}")
+        if record[stage]["code"] == code:
+            print(f"{stage}: recorded")
+        else:
+            undeclared = 1
+            print(f"{stage}: changed, and undeclared: --same {stage}, or --changed {stage}?")
     FILE.write_text(json.dumps(record, indent=2) + "\n")
+    return undeclared
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -53,12 +53,13 @@ STAGE_CODE: dict[str, tuple[str, ...]] = {
         "filters.py",
         "poses/boxes.py",
         "poses/suppression.py",
+        "settings/similarities.py",
         "settings/tracker.py",
         *READING,
     ),
     "tune": (
         *("tracking", "evaluation", "tune", "filters.py", "poses"),
-        *("settings/thresholds.py", "settings/tracker.py"),
+        *("settings/similarities.py", "settings/thresholds.py", "settings/tracker.py"),
     ),
 }
 """Files and folders whose code determines the result of a stage."""

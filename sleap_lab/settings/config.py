@@ -11,6 +11,8 @@ here, and whoever adds one sees its neighbours. What is worked out from values s
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from typing import Any
 
+from sleap_lab.settings.similarities import SIMILARITIES
+
 OUTPUTS = "outputs"
 """Folder that runs are kept in."""
 
@@ -324,7 +326,7 @@ class TrackerConfig:
     scoring_method: str = key(
         "oks",
         "How two features are compared.",
-        choices=("oks", "iou", "euclidean_dist", "cosine_sim"),
+        choices=tuple(SIMILARITIES),
     )
     missing_nodes: str = key(
         "shared",

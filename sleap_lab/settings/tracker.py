@@ -5,16 +5,10 @@ from dataclasses import replace
 
 from sleap_lab.errors import ConfigError
 from sleap_lab.settings.config import TrackerConfig
+from sleap_lab.settings.similarities import BOUNDED, SIMILARITIES
 
 log = logging.getLogger(__name__)
 
-COMPARABLE = {
-    "oks": ("keypoints",),
-    "iou": ("bboxes",),
-    "euclidean_dist": ("keypoints", "centroids", "bboxes"),
-    "cosine_sim": ("keypoints", "centroids", "bboxes", "image"),
-}
-"""The features that each scoring method can compare."""
 ABSENCE = ("bytetrack", "ocsort")
 """The methods whose tracks outlive an absence."""
 
@@ -35,7 +29,7 @@ def check_tracker(config: TrackerConfig) -> TrackerConfig:
         ConfigError: Naming the first key that does not fit the others.
     """
     config = _resolve(config)
-    accepted = COMPARABLE[config.scoring_method]
+    accepted = SIMILARITIES[config.scoring_method].features
     if config.features not in accepted:
         raise ConfigError(
             f"tracker.scoring_method={config.scoring_method} cannot compare "
@@ -101,10 +95,10 @@ def _check_method(config: TrackerConfig) -> None:
 
 def _check_absence(config: TrackerConfig) -> None:
     """Refuse settings that bytetrack and ocsort do not have."""
-    if config.scoring_method not in ("oks", "iou"):
+    if config.scoring_method not in BOUNDED:
         raise ConfigError(
             f"tracker.scoring_method={config.scoring_method} is no similarity between 0 and 1; "
-            f"tracker.method={config.method} compares by oks or iou"
+            f"tracker.method={config.method} compares by {' or '.join(BOUNDED)}"
         )
     for name in ("use_flow", "use_kalman"):
         if getattr(config, name):
@@ -120,7 +114,7 @@ def _resolve(config: TrackerConfig) -> TrackerConfig:
         return config
     if config.method in ABSENCE:
         _check_absence(config)
-        features = "keypoints" if config.scoring_method == "oks" else "bboxes"
+        features = SIMILARITIES[config.scoring_method].features[0]
         return replace(config, features=features, undecided="distance")
     if config.max_tracks and config.candidates_method == "fixed_window":
         log.info(

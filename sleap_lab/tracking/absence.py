@@ -22,23 +22,15 @@ from sleap_lab.poses.record import Poses
 from sleap_lab.settings.config import TrackerConfig
 from sleap_lab.settings.tracker import known_animals
 from sleap_lab.tracking.assign import hungarian
-from sleap_lab.tracking.doubt import (
-    WORTH,
-    body_length,
-    decided,
-    exchangeable,
-    has_twin,
-    node_distances,
-)
-from sleap_lab.tracking.features import centroids
-from sleap_lab.tracking.similarity import iou, oks
+from sleap_lab.tracking.doubt import body_length, decided, exchangeable, has_twin
+from sleap_lab.tracking.features import FEATURES, centroids
+from sleap_lab.tracking.similarity import MEASURES, node_distances, scoring
 from sleap_lab.tracking.state_space import Rows, advance, correct
 
 UNSURE_SIMILARITY = 0.5  # of an unsure detection with a track (ByteTrack)
 FULL_SCORE = 0.9  # quantile of the scores of a video that counts as 1
 PLACE_NOISE, SPEED_NOISE = 1 / 20, 1 / 160  # body lengths, of a step (ByteTrack)
 FIRST_SPEED_NOISE = 1 / 16  # body lengths per frame
-STDDEV = 0.1  # of the OKS, where none is given
 REACH = 3.0  # body lengths from the prediction at which a track goes on where nothing is similar
 
 
@@ -90,13 +82,11 @@ class AbsenceLinker:
             scores >= config.new_track_threshold
         )
         self.length = body_length(poses)
-        self.sizes = np.stack(
-            [
-                np.full(len(poses), typical_area(poses.points, self.length)),
-                np.maximum(poses.visible.sum(axis=1), 1),
-            ],
-            axis=-1,
-        )
+        area = np.full(len(poses), typical_area(poses.points, self.length))
+        sizes = np.stack([area, np.maximum(poses.visible.sum(axis=1), 1)], axis=-1)
+        self.featurize = FEATURES[config.features]
+        self.score = scoring(config, sizes)
+        self.worth = MEASURES[config.scoring_method].worth
         self.animals = known_animals(config)
         self.observing = config.method == "ocsort"
         self.opened = self.doubts = self.parted = 0
@@ -174,8 +164,7 @@ class AbsenceLinker:
         similar = self._similarity(rows[which], places[tracks])
         cost = -similar - (self._momentum(rows[which], tracks) if observing else 0.0)
         distances = node_distances(self.points[rows[which]], places[tracks]) / self.length
-        worth = WORTH[self.config.scoring_method]
-        table = decided(np.where(similar >= least, cost, np.inf), distances, worth)
+        table = decided(np.where(similar >= least, cost, np.inf), distances, self.worth)
         pairs = hungarian(table)
         good = similar[pairs] >= least
         doubt = exchangeable(table, pairs) & good & ~has_twin(self.points[rows[which]])[pairs[0]]
@@ -224,13 +213,8 @@ class AbsenceLinker:
 
     def _similarity(self, rows: np.ndarray, places: np.ndarray) -> np.ndarray:
         """Return the similarity of detections and expected poses, (k, m) in [0, 1]."""
-        found, expected = self.points[rows], places[:, None]
-        if self.config.scoring_method == "iou":
-            scores = iou(bounding_boxes(found), bounding_boxes(expected))
-        else:
-            stddev = self.config.oks_stddev or STDDEV
-            scores = oks(found, expected, stddev, self.sizes[rows])
-        return np.nan_to_num(scores[..., 0])
+        found, expected = self.featurize(self.points[rows]), self.featurize(places[:, None])
+        return np.nan_to_num(self.score(rows, found, expected)[..., 0])
 
     def _momentum(self, rows: np.ndarray, tracks: np.ndarray) -> np.ndarray:
         """Return how well the way to each detection goes on the last steps of each track, (k, m).

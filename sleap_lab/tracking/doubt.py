@@ -10,44 +10,10 @@ import numpy as np
 
 from sleap_lab.poses.record import Poses
 from sleap_lab.tracking.assign import Pairs, finite
-from sleap_lab.tracking.features import centroids
 
-WORTH = {"oks": 0.1, "iou": 0.1}
-"""By scoring method the score that weighs as much as a body length of distance.
-
-Far from the last pose an OKS or IoU of a few hundredths is that of nodes that come near by chance.
-"""
-BREAKS_TIES = 1e-7
-"""The same of the other methods, whose scores are never that alike."""
 TIE = 1e-10
 """Largest difference of costs that is none."""
 FEW = 36  # costs up to which a loop is faster than the calls of numpy
-
-
-def node_distances(detections: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Return the median distance of the nodes that two poses share.
-
-    Where they share none it is the distance of their centroids.
-
-    Args:
-        detections: (k, nodes, 2) px, image space; nan where a node was not found.
-        others: (t, nodes, 2) px, likewise.
-
-    Returns:
-        (k, t) px; nan where a pose has no visible node.
-    """
-    difference = detections[:, None] - others
-    ordered = np.sort(np.sqrt(np.einsum("...i,...i", difference, difference)), axis=-1)
-    count = (ordered == ordered).sum(axis=-1, keepdims=True)  # nan is unequal to itself
-    last = np.maximum(count - 1, 0)
-    middle = np.take_along_axis(ordered, last // 2, axis=-1) + np.take_along_axis(
-        ordered, (last + 1) // 2, axis=-1
-    )
-    distances = middle[..., 0] / 2
-    if not count.all():
-        between = np.linalg.norm(centroids(detections)[:, None] - centroids(others), axis=-1)
-        distances = np.where(count[..., 0], distances, between)
-    return distances
 
 
 def body_length(poses: Poses) -> float:

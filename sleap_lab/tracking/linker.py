@@ -9,17 +9,20 @@ from sleap_lab.settings.config import TrackerConfig
 from sleap_lab.tracking.assign import MATCHING, Pairs
 from sleap_lab.tracking.candidates import Candidates
 from sleap_lab.tracking.doubt import (
-    BREAKS_TIES,
     UNDECIDED,
-    WORTH,
     beyond_doubt,
     body_length,
     decided,
     has_twin,
-    node_distances,
 )
 from sleap_lab.tracking.features import FEATURES
-from sleap_lab.tracking.similarity import pose_sizes, reduction, scoring
+from sleap_lab.tracking.similarity import (
+    MEASURES,
+    node_distances,
+    pose_sizes,
+    reduction,
+    scoring,
+)
 
 if TYPE_CHECKING:
     from sleap_lab.tracking.appearance import Appearance
@@ -62,8 +65,8 @@ class Linker:
         if appearance is None:
             self.featurize = FEATURES[config.features]
             self.features = self.featurize(self.points)
-        self.score = scoring(config)
-        self.sizes = pose_sizes(self.points) if config.scoring_method == "oks" else None
+        self.score = scoring(config, pose_sizes(self.points))
+        self.worth = MEASURES[config.scoring_method].worth
         self.reduce = reduction(config)
         self.match = MATCHING[config.track_matching_method]
         self.undecided = UNDECIDED[config.track_matching_method]
@@ -136,8 +139,7 @@ class Linker:
         table = cost
         if self.by_distance:
             distances = node_distances(self.points[rows], places) / self.length
-            worth = WORTH.get(self.config.scoring_method, BREAKS_TIES)
-            table = decided(cost, distances, worth)
+            table = decided(cost, distances, self.worth)
         pairs = self.match(table)
         if cost.max() < np.inf and beyond_doubt(table, pairs):
             return pairs
@@ -195,11 +197,7 @@ class Linker:
             features[tracks, 0] = self.featurize(poses)
             if self.by_distance:
                 places[tracks] = poses
-        scores = (
-            self.score(detections, features)
-            if self.sizes is None
-            else self.score(detections, features, sizes=self.sizes.take(rows, axis=0))
-        )
+        scores = self.score(rows, detections, features)
         np.copyto(scores, np.nan, where=self.poor[stored])
         return np.fmin(-self.reduce(scores), np.inf), places  # inf instead of nan
 

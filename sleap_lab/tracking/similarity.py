@@ -6,16 +6,19 @@ Higher means more alike; nan means that the two cannot be compared.
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from sleap_lab.poses.boxes import areas, bounding_boxes, intersections
 from sleap_lab.settings.config import TrackerConfig
+from sleap_lab.settings.tracker import ABSENCE
+from sleap_lab.tracking.features import centroids
 
 EPSILON = float(np.spacing(1))  # keeps the OKS of a pose without area defined
 OKS_STDDEV = 0.025
 UNDERFLOW = -746.0  # exp is 0 from here on, and slow
-KALMAN_OKS_STDDEV = 0.1  # where single nodes are predicted
+PREDICTED_OKS_STDDEV = 0.1  # where it is predicted how each pose moves on, or each of its nodes
 # Coordinates compared at once: few enough for the processor's cache and for reused memory.
 BLOCK = 16_384
 
@@ -149,22 +152,89 @@ def _vectors(detections: np.ndarray, candidates: np.ndarray) -> tuple[np.ndarray
     return detections.reshape(len(detections), -1), candidates.reshape(*candidates.shape[:2], -1)
 
 
-def scoring(config: TrackerConfig) -> Callable[..., np.ndarray]:
+def node_distances(detections: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return the median distance of the nodes that two poses share.
+
+    Where they share none it is the distance of their centroids.
+
+    Args:
+        detections: (k, nodes, 2) px, image space; nan where a node was not found.
+        others: (t, nodes, 2) px, likewise.
+
+    Returns:
+        (k, t) px; nan where a pose has no visible node.
+    """
+    difference = detections[:, None] - others
+    ordered = np.sort(np.sqrt(np.einsum("...i,...i", difference, difference)), axis=-1)
+    count = (ordered == ordered).sum(axis=-1, keepdims=True)  # nan is unequal to itself
+    last = np.maximum(count - 1, 0)
+    middle = np.take_along_axis(ordered, last // 2, axis=-1) + np.take_along_axis(
+        ordered, (last + 1) // 2, axis=-1
+    )
+    distances = middle[..., 0] / 2
+    if not count.all():
+        between = np.linalg.norm(centroids(detections)[:, None] - centroids(others), axis=-1)
+        distances = np.where(count[..., 0], distances, between)
+    return distances
+
+
+def _spread(config: TrackerConfig) -> dict[str, Any]:
+    """Return the spread of the OKS that the settings give, or that of the tracker."""
+    predicted = config.method in ABSENCE or (
+        config.use_kalman and config.kf_track_features == "keypoints"
+    )
+    default = PREDICTED_OKS_STDDEV if predicted else OKS_STDDEV
+    return {"stddev": default if config.oks_stddev is None else config.oks_stddev}
+
+
+def _missing_nodes(config: TrackerConfig) -> dict[str, Any]:
+    return {"shared": config.missing_nodes == "shared"}
+
+
+class Measure(NamedTuple):
+    """How one value of `tracker.scoring_method` scores.
+
+    Attributes:
+        score: From detections and candidates to scores.
+        options: What `score` takes from the settings, by argument.
+        sized: Whether `score` takes the `sizes` of the detections.
+        worth: The score that weighs as much as a body length of distance, where distances decide.
+    """
+
+    score: Callable[..., np.ndarray]
+    options: Callable[[TrackerConfig], dict[str, Any]] = lambda _: {}
+    sized: bool = False
+    worth: float = 1e-7  # only breaks ties
+
+
+# Far from the last pose an OKS or IoU of a few hundredths is that of nodes that come near by
+# chance. Distances and cosines are never that alike.
+MEASURES = {
+    "oks": Measure(oks, _spread, sized=True, worth=0.1),
+    "iou": Measure(iou, worth=0.1),
+    "euclidean_dist": Measure(euclidean_dist, _missing_nodes),
+    "cosine_sim": Measure(cosine_sim, _missing_nodes),
+}
+"""By the names of `settings/similarities.py`."""
+
+
+def scoring(config: TrackerConfig, sizes: np.ndarray) -> Callable[..., np.ndarray]:
     """Return the function that scores detections against candidates.
 
-    The function for oks also accepts the `sizes` of the detections.
+    Args:
+        config: Tracker settings, checked.
+        sizes: (n, 2) `pose_sizes` of all instances.
+
+    Returns:
+        A function of the (k,) rows of detections, their features and those of candidates.
     """
-    if config.scoring_method == "oks":
-        default = (
-            KALMAN_OKS_STDDEV
-            if config.use_kalman and config.kf_track_features == "keypoints"
-            else OKS_STDDEV
+    measure = MEASURES[config.scoring_method]
+    score = partial(measure.score, **measure.options(config))
+    if measure.sized:
+        return lambda rows, detections, candidates: score(
+            detections, candidates, sizes=sizes.take(rows, axis=0)
         )
-        return partial(oks, stddev=default if config.oks_stddev is None else config.oks_stddev)
-    if config.scoring_method == "iou":
-        return iou
-    measure = {"euclidean_dist": euclidean_dist, "cosine_sim": cosine_sim}[config.scoring_method]
-    return partial(measure, shared=config.missing_nodes == "shared")
+    return lambda _, detections, candidates: score(detections, candidates)
 
 
 def mean(scores: np.ndarray) -> np.ndarray:

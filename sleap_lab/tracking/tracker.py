@@ -1,7 +1,7 @@
 """Tracking of whole recordings: which instances are tracked, clean-up, and names of tracks."""
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from functools import partial
 from itertools import count, islice
@@ -304,8 +304,8 @@ def _name_tracks(poses: Poses) -> Poses:
     used = list(dict.fromkeys(poses.tracks[poses.tracks >= 0].tolist()))
     end = max(used, default=-1) + 1
     kept = {poses.track_names[index] for index in used if index < len(poses.track_names)}
-    free = (name for name in map("track_{}".format, count()) if name not in kept)
-    names = [*poses.track_names, *islice(free, max(end - len(poses.track_names), 0))]
+    new = islice(_free_names(kept), max(end - len(poses.track_names), 0))
+    names = [*poses.track_names, *new]
     # The track -1 refers to the last place.
     renumbered = np.full(end + 1, -1, dtype=np.int32)
     renumbered[used] = np.arange(len(used))
@@ -314,13 +314,16 @@ def _name_tracks(poses: Poses) -> Poses:
     )
 
 
+def _free_names(taken: Collection[str]) -> Iterator[str]:
+    """Yield track_0, track_1, … without the names that are taken."""
+    return (name for name in map("track_{}".format, count()) if name not in taken)
+
+
 def named_apart(poses: Poses, names: Collection[str]) -> Poses:
     """Rename tracks that share a name with another track of the same file."""
     if not set(poses.track_names) & set(names):
         return poses
-    free = (
-        name for name in map("track_{}".format, count()) if name not in {*names, *poses.track_names}
-    )
+    free = _free_names({*names, *poses.track_names})
     return replace(
         poses,
         track_names=tuple(next(free) if name in names else name for name in poses.track_names),

@@ -13,6 +13,7 @@ import numpy as np
 
 from sleap_lab.poses.record import Poses
 from sleap_lab.settings.config import FiltersConfig, TrackerConfig
+from sleap_lab.settings.similarities import SIMILARITIES
 from sleap_lab.settings.tracker import ABSENCE
 
 Settings = dict[str, Any]
@@ -249,30 +250,25 @@ def _animal_count_space(n_animals: int | None, known: Settings) -> list[Dimensio
 
 def _similarities(n_nodes: int) -> dict[str, Settings]:
     """Return how ByteTrack and OC-SORT compare; boxes of single nodes have no area."""
-    features = {"oks": "keypoints"} | ({"iou": "bboxes"} if n_nodes > 1 else {})
     return {
-        scoring: {"tracker.features": feature, "tracker.scoring_method": scoring}
-        for scoring, feature in features.items()
+        scoring: {"tracker.features": similarity.features[0], "tracker.scoring_method": scoring}
+        for scoring, similarity in SIMILARITIES.items()
+        if similarity.bounded
+        and similarity.searched
+        and (n_nodes > 1 or "bboxes" not in similarity.features)
     }
 
 
 def _comparisons(n_nodes: int) -> dict[str, Settings]:
     """Return the features and how they are compared.
 
-    With a single node, features that need an extent are left out. Cosines of coordinates are
-    always left out: they depend on where in the image an animal is.
+    With a single node, features that need an extent are left out.
     """
-    pairs = [("centroids", "euclidean_dist")]
-    if n_nodes > 1:
-        pairs += [
-            ("keypoints", "oks"),
-            ("keypoints", "euclidean_dist"),
-            ("bboxes", "iou"),
-            ("bboxes", "euclidean_dist"),
-        ]
     return {
         f"{features} {scoring}": {"tracker.features": features, "tracker.scoring_method": scoring}
-        for features, scoring in pairs
+        for features in ("centroids", "keypoints", "bboxes")[: None if n_nodes > 1 else 1]
+        for scoring, similarity in SIMILARITIES.items()
+        if similarity.searched and features in similarity.features
     }
 
 

@@ -5,8 +5,10 @@ from hypothesis import strategies as st
 
 from sleap_lab.poses.record import Skeleton, make_poses
 from sleap_lab.settings.config import TrackerConfig
+from sleap_lab.settings.tracker import check_tracker
 from sleap_lab.tracking import track
 from sleap_lab.tracking.absence import AbsenceLinker, _free, detection_scores, shifts, typical_area
+from sleap_lab.tracking.similarity import scoring
 
 NAN = np.nan
 SKELETON = Skeleton(("a", "b", "c", "d"))
@@ -130,7 +132,7 @@ def test_where_nothing_is_similar_the_nearest_go_on(method, scoring):
 
 def linker_after(frames, **options):
     poses = poses_of(frames)
-    linker = AbsenceLinker(poses, TrackerConfig(**{"method": "ocsort", **options}))
+    linker = AbsenceLinker(poses, check_tracker(TrackerConfig(**{"method": "ocsort", **options})))
     for _, frame, rows in poses.by_frame():
         linker.link(frame, rows)
     return linker
@@ -345,7 +347,8 @@ def test_overlap_of_a_detection_and_an_expected_pose():
 
 def test_scores_of_links_are_similarities_and_of_openings_one():
     poses = poses_of([[0], [1, 90]])
-    linker = AbsenceLinker(poses, TrackerConfig(method="bytetrack", scoring_method="iou"))
+    config = TrackerConfig(method="bytetrack", scoring_method="iou")
+    linker = AbsenceLinker(poses, check_tracker(config))
     assert [part.tolist() for part in linker.link(0, np.array([0]))] == [[0], [0], [1]]
     rows, ids, scores = linker.link(1, np.array([2, 1]))
     assert (rows.tolist(), ids.tolist()) == ([2, 1], [1, 0])
@@ -355,7 +358,9 @@ def test_scores_of_links_are_similarities_and_of_openings_one():
 def free_of(**options):
     """The linker of one track at 0 and detections 1, 2, … px away, and what `_stage` is given."""
     poses = poses_of([[0], [1, 4]])
-    linker = AbsenceLinker(poses, TrackerConfig(**{"method": "bytetrack", **options}))
+    linker = AbsenceLinker(
+        poses, check_tracker(TrackerConfig(**{"method": "bytetrack", **options}))
+    )
     linker.link(0, np.array([0]))
     return linker, np.array([1, 2]), np.full(2, -1), np.zeros(2)
 
@@ -470,7 +475,8 @@ def test_the_direction_decides_between_two_that_are_as_similar():
         linker = linker_after([[0], [5], [10]], scoring_method="oks")
         poses = poses_of([[13, 7]])
         linker.points = np.concatenate([linker.points, poses.points])
-        linker.scores, linker.sizes = np.ones(5), np.tile([100.0, 4], (5, 1))
+        linker.scores = np.ones(5)
+        linker.score = scoring(linker.config, np.tile([100.0, 4], (5, 1)))
         of, every = np.full(2, -1), np.ones(2, dtype=bool)
         places = linker.points[linker.tracks.row]
         linker._stage(np.array([3, 4]), of, np.zeros(2), every, every[:1], places, 0.1, observing)
@@ -484,7 +490,8 @@ def test_distances_weigh_little_where_poses_are_similar():
     linker = linker_after([[0, 9]], scoring_method="oks")
     poses = poses_of([[1, -8]])
     linker.points = np.concatenate([linker.points, poses.points])
-    linker.scores, linker.sizes = np.ones(4), np.tile([100.0, 4], (4, 1))
+    linker.scores = np.ones(4)
+    linker.score = scoring(linker.config, np.tile([100.0, 4], (4, 1)))
     of, scores, every = np.full(2, -1), np.zeros(2), np.ones(2, dtype=bool)
     linker._stage(np.array([2, 3]), of, scores, every, every, linker.points[:2], 0.0)
     assert of.tolist() == [0, 1]

@@ -13,29 +13,11 @@ from sleap_lab.tracking.doubt import (
     exchangeable,
     has_twin,
     in_order,
-    node_distances,
     tied,
 )
 
 NAN, INF = np.nan, np.inf
 GAP = [NAN, NAN]
-
-
-def test_distances_are_medians_over_the_shared_nodes():
-    pose = [[0, 0], [10, 0], [20, 0]]
-    moved = [[3, 4], [10, 1], GAP]  # 5 and 1 px
-    turned = [[0, 2], [10, 3], [20, 40]]  # 2, 3 and 40 px
-    distances = node_distances(np.array([pose]), np.array([moved, turned], dtype=float))
-    np.testing.assert_allclose(distances, [[(5 + 1) / 2, 3]])
-    shifts = np.array([[[9, 0], [2, 0], [1, 0]], [[8, 0], [1, 0], [7, 0]]], dtype=float)
-    found = node_distances(np.array([pose, pose]) + shifts, np.array([pose], dtype=float))
-    np.testing.assert_allclose(found, [[2], [7]])
-
-
-def test_poses_without_shared_nodes_are_as_far_as_their_centroids():
-    a, b, nothing = [[0, 0], [2, 0], GAP], [GAP, GAP, [1, 7]], [GAP, GAP, GAP]
-    distances = node_distances(np.array([a]), np.array([b, nothing]))
-    np.testing.assert_allclose(distances, [[7, NAN]])
 
 
 def test_the_body_is_as_long_as_the_median_diagonal_of_poses_that_have_one():

@@ -1,17 +1,24 @@
+from functools import partial
+
 import numpy as np
 import pytest
 
 from sleap_lab.poses.boxes import bounding_boxes
 from sleap_lab.settings.config import TrackerConfig
+from sleap_lab.settings.similarities import SIMILARITIES
+from sleap_lab.tracking.features import FEATURES, keypoints
 from sleap_lab.tracking.similarity import (
     BLOCK,
     EPSILON,
+    MEASURES,
     cosine_sim,
     euclidean_dist,
     iou,
     largest,
     mean,
+    node_distances,
     oks,
+    pose_sizes,
     quantile,
     reduction,
     scoring,
@@ -155,31 +162,88 @@ def test_poses_that_share_no_node_cannot_be_compared(score):
 def test_all_pairs_are_scored_as_each_by_itself(method, shape):
     rng = np.random.default_rng(1)
     detections, candidates = rng.uniform(0, 50, (3, *shape)), rng.uniform(0, 50, (4, 2, *shape))
-    score = scoring(TrackerConfig(scoring_method=method, oks_stddev=0.5))
-    scores = score(detections, candidates)
+    config = TrackerConfig(scoring_method=method, oks_stddev=0.5)
+    score = scoring(config, np.array([[900.0, 6], [400, 4], [100, 2]]))
+    scores = score(np.arange(3), detections, candidates)
     assert scores.shape == (3, 4, 2)
     for k, t, w in np.ndindex(3, 4, 2):
         assert scores[k, t, w] == pytest.approx(
-            score(detections[k : k + 1], candidates[t : t + 1, w : w + 1]).item()
+            score([k], detections[[k]], candidates[t : t + 1, w : w + 1]).item()
         )
 
 
+def of_square(**settings):
+    """Return the function that scores the square against candidates."""
+    return partial(scoring(TrackerConfig(**settings), pose_sizes(SQUARE[None])), [0])
+
+
+def test_scoring_takes_the_size_of_a_detection_from_its_row():
+    score = scoring(TrackerConfig(), np.array([[1.0, 4], [100.0, 4]]))
+    assert score([1], SQUARE[None], shifted(1)).item() == pytest.approx(np.exp(-1 / 0.5))
+
+
+def test_every_name_has_a_function_and_every_function_a_name():
+    assert MEASURES.keys() == SIMILARITIES.keys()
+
+
+@pytest.mark.parametrize(
+    ("method", "features"),
+    [(name, features) for name, kind in SIMILARITIES.items() for features in kind.features],
+)
+def test_whatever_can_be_compared_is_scored_highest_where_it_is_the_same(method, features):
+    rng = np.random.default_rng(2)
+    points = rng.uniform(0, 50, (3, 6, 2))
+    compared = FEATURES.get(features, keypoints)(points)  # a patch of the image is a vector too
+    score = scoring(TrackerConfig(scoring_method=method), pose_sizes(points))
+    scores = score(np.arange(3), compared, compared[:, None])[..., 0]
+    assert scores.argmax(axis=1).tolist() == [0, 1, 2]
+    if SIMILARITIES[method].bounded:
+        assert scores.min() >= 0
+        np.testing.assert_allclose(np.diag(scores), 1)
+
+
 def test_scoring_takes_the_spread_from_the_settings():
-    default, wide = scoring(TrackerConfig()), scoring(TrackerConfig(oks_stddev=0.1))
-    by_node = scoring(TrackerConfig(use_kalman=True, kf_track_features="keypoints"))
-    assert by_node(SQUARE[None], shifted(1)).item() == wide(SQUARE[None], shifted(1)).item()
-    assert default(SQUARE[None], shifted(1)).item() == pytest.approx(np.exp(-1 / 0.5))
-    assert wide(SQUARE[None], shifted(1)).item() == pytest.approx(np.exp(-1 / 8))
+    default, wide, by_node, absent = (
+        of_square(**settings)(SQUARE[None], shifted(1)).item()
+        for settings in (
+            {},
+            {"oks_stddev": 0.1},
+            {"use_kalman": True, "kf_track_features": "keypoints"},
+            {"method": "ocsort"},
+        )
+    )
+    assert default == pytest.approx(np.exp(-1 / 0.5))
+    assert wide == by_node == absent == pytest.approx(np.exp(-1 / 8))
 
 
 @pytest.mark.parametrize("method", ["euclidean_dist", "cosine_sim"])
 def test_scoring_takes_the_treatment_of_missing_nodes_from_the_settings(method):
     better, reference = (
-        scoring(TrackerConfig(scoring_method=method, missing_nodes=rule))
-        for rule in ("shared", "reference")
+        of_square(scoring_method=method, missing_nodes=rule) for rule in ("shared", "reference")
     )
     assert np.isfinite(better(SQUARE[None], without_node(shifted(3), 2))).all()
     assert np.isnan(reference(SQUARE[None], without_node(shifted(3), 2))).all()
+
+
+def test_distances_are_medians_over_the_shared_nodes():
+    pose = [[0, 0], [10, 0], [20, 0]]
+    moved = [[3, 4], [10, 1], [NAN, NAN]]  # 5 and 1 px
+    turned = [[0, 2], [10, 3], [20, 40]]  # 2, 3 and 40 px
+    distances = node_distances(np.array([pose]), np.array([moved, turned], dtype=float))
+    np.testing.assert_allclose(distances, [[(5 + 1) / 2, 3]])
+    shifts = np.array([[[9, 0], [2, 0], [1, 0]], [[8, 0], [1, 0], [7, 0]]], dtype=float)
+    found = node_distances(np.array([pose, pose]) + shifts, np.array([pose], dtype=float))
+    np.testing.assert_allclose(found, [[2], [7]])
+
+
+def test_poses_without_shared_nodes_are_as_far_as_their_centroids():
+    a, b, nothing = (
+        [[0, 0], [2, 0], [NAN, NAN]],
+        [[NAN, NAN], [NAN, NAN], [1, 7]],
+        [[NAN, NAN], [NAN, NAN], [NAN, NAN]],
+    )
+    distances = node_distances(np.array([a]), np.array([b, nothing]))
+    np.testing.assert_allclose(distances, [[7, NAN]])
 
 
 def test_reductions_of_shifted_squares():
