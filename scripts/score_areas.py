@@ -21,7 +21,7 @@ from scipy.stats import rankdata
 import sleap_lab
 from sleap_lab.poses.record import Poses
 from sleap_lab.quality.assess import assess
-from sleap_lab.quality.suspects import OPINIONS
+from sleap_lab.quality.kinds import OPINIONS
 from sleap_lab.settings.compose import compose_config
 from sleap_lab.tracking.offline import identify
 from sleap_lab.tracking.tracker import track

@@ -7,23 +7,12 @@ import numpy as np
 
 from sleap_lab.poses.record import Poses
 from sleap_lab.quality import proxies
+from sleap_lab.quality.kinds import KINDS, OPINIONS
 from sleap_lab.quality.neighbours import Order, in_order
 from sleap_lab.quality.opinion import Identify, second_opinion
 from sleap_lab.quality.proxies import Found
 from sleap_lab.quality.scale import body_length, expected_animals
-
-KINDS = {
-    "jump": "moves much farther than usual in one frame",
-    "flip": "left and right change places",
-    "stretched": "a bone is much longer than usual",
-    "double": "lies on another pose",
-    "mixed": "has nodes of two animals",
-    "drop": "a node is much less confident than usual",
-    "gap": "comes back after frames without it",
-    "swap": "is in another track than before, if tracked again",
-    "doubt": "could be another animal, if tracked again",
-}
-"""What each proxy finds, as the end of a sentence about a pose."""
+from sleap_lab.settings.metrics import METRICS
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,15 +60,7 @@ def assess(poses: Poses, animals: int | None = None, identify: Identify | None =
     """
     order = in_order(poses[poses.visible.any(axis=1)])
     length = body_length(order)
-    found = {
-        "jump": proxies.jumps(order, length),
-        "flip": proxies.flips(order, length, proxies.mirrored_nodes(poses.skeleton)),
-        "stretched": proxies.stretched_bones(order),
-        "double": proxies.doubles(order, length),
-        "mixed": proxies.mixed_poses(order, length),
-        "drop": proxies.confidence_drops(order),
-        "gap": proxies.gaps(order),
-    }
+    found = {name: kind.find(order, length) for name, kind in KINDS.items() if kind.find}
     nothing = proxies.whole(np.zeros(0, dtype=np.intp), np.zeros(0))
     found["swap"], found["doubt"] = (
         second_opinion(order, animals, identify) if identify else (nothing, nothing)
@@ -90,12 +71,11 @@ def assess(poses: Poses, animals: int | None = None, identify: Identify | None =
         video: expected_animals(counts[order.places[:, 0] == video]) if animals is None else animals
         for video in videos
     }
-    needed = {
-        **dict.fromkeys(("jump", "gap"), (order.animal >= 0).any()),
-        "flip": (order.animal >= 0).any() and len(proxies.mirrored_nodes(poses.skeleton)) > 0,
-        **dict.fromkeys(("swap", "doubt"), identify is not None),
-    }
-    missing = tuple(kind for kind in KINDS if not needed.get(kind, True))
+    missing = tuple(
+        name
+        for name, kind in KINDS.items()
+        if not kind.needs(order) or (name in OPINIONS and identify is None)
+    )
     return Quality(order, found, expected, length, _metrics(order, found, expected), missing)
 
 
@@ -104,7 +84,7 @@ def _metrics(
 ) -> dict[str, float]:
     counts = np.diff(order.start)
     wanted = np.array([expected[video] for video in order.places[:, 0].tolist()], dtype=int)
-    known, followed = order.animal >= 0, order.before >= 0
+    known = order.animal >= 0
     tracks = {
         video: len(np.unique(order.animal[known & (order.poses.video == video)]))
         for video in expected
@@ -116,11 +96,14 @@ def _metrics(
     def share(part: float | np.integer, whole: float | np.integer) -> float:
         return float(part / whole) if whole else nan
 
-    def poses_with(kind: str, among: np.ndarray) -> float:
-        return share(1000 * len(np.unique(found[kind].rows)), np.count_nonzero(among))
-
-    every = np.ones(len(order.poses), dtype=bool)
-    return {
+    rates = {
+        f"quality/{kind.metric}": share(
+            1000 * len(np.unique(found[name].rows)), np.count_nonzero(kind.among(order))
+        )
+        for name, kind in KINDS.items()
+        if kind.metric
+    }
+    metrics = {
         "quality/expected_animals": float(max(expected.values(), default=0)),
         "quality/frames_with_fewer": share(np.count_nonzero(counts < wanted), len(counts)),
         "quality/frames_with_more": share(np.count_nonzero(counts > wanted), len(counts)),
@@ -130,13 +113,8 @@ def _metrics(
         if known.any()
         else nan,
         "quality/gaps": float(len(found["gap"].rows)) if known.any() else nan,
-        "quality/jumps_per_1000": poses_with("jump", followed),
-        "quality/flips_per_1000": poses_with("flip", followed)
-        if proxies.mirrored_nodes(order.poses.skeleton)
-        else nan,
         "quality/bone_spread": float(np.median(relative)) if len(relative) else nan,
-        "quality/stretched_per_1000": poses_with("stretched", every) if len(relative) else nan,
-        "quality/doubles_per_1000": poses_with("double", every),
-        "quality/mixed_per_1000": poses_with("mixed", every),
-        "quality/drops_per_1000": poses_with("drop", every),
+        **rates,
     }
+    order_of = {metric.name: index for index, metric in enumerate(METRICS)}
+    return dict(sorted(metrics.items(), key=lambda item: order_of[item[0]]))

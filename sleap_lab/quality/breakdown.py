@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from sleap_lab.files.table import write_table
-from sleap_lab.quality.assess import KINDS, Quality
+from sleap_lab.quality.assess import Quality
+from sleap_lab.quality.kinds import KINDS
 
 QUALITY_FILE = "quality.csv"
 

@@ -7,7 +7,8 @@ from scipy.stats import nbinom
 
 from sleap_lab.errors import counted
 from sleap_lab.quality.assess import Quality
-from sleap_lab.quality.suspects import OPINIONS, REACH, Suspect
+from sleap_lab.quality.kinds import OPINIONS
+from sleap_lab.quality.suspects import REACH, Suspect
 
 CONFIDENCE = 0.95
 SHAPE, RATE = 2.0, 2.0

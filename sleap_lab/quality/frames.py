@@ -3,9 +3,10 @@
 import numpy as np
 
 from sleap_lab.quality import proxies
-from sleap_lab.quality.assess import KINDS, Quality
+from sleap_lab.quality.assess import Quality
+from sleap_lab.quality.kinds import KINDS, OPINIONS
 
-COUNTED = tuple(kind for kind in KINDS if kind not in ("swap", "doubt"))
+COUNTED = tuple(kind for kind in KINDS if kind not in OPINIONS)
 """Kinds that are always looked for; the others depend on whether a second tracker was asked."""
 
 

@@ -100,7 +100,7 @@ def _limit(of_all: np.ndarray) -> float:
     return max(LEAST_JUMP, TIMES_USUAL * float(usual))
 
 
-def flips(order: Order, length: float, pairs: tuple[tuple[int, int], ...]) -> Found:
+def flips(order: Order, length: float) -> Found:
     """Find left and right nodes that change places between two frames.
 
     Both are then nearer to where the other was, after the motion of the body is taken out. The
@@ -110,7 +110,7 @@ def flips(order: Order, length: float, pairs: tuple[tuple[int, int], ...]) -> Fo
     points = order.poses.points
     now, then = points[rows], points[order.before[rows]]
     found = [whole(rows[:0], np.zeros(0))]
-    for left, right in pairs:
+    for left, right in mirrored_nodes(order.poses.skeleton):
         here, there = now[:, [left, right]], then[:, [left, right]]
         middle = here.mean(axis=1, keepdims=True) - there.mean(axis=1, keepdims=True)
         kept = np.linalg.norm(here - there - middle, axis=-1).mean(axis=1)

@@ -1,14 +1,15 @@
 """Moments where a pose or an identity is probably wrong, the most doubtful first."""
 
 import heapq
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from sleap_lab.files.table import write_table
-from sleap_lab.quality.assess import KINDS, Quality
+from sleap_lab.quality.assess import Quality
+from sleap_lab.quality.kinds import KINDS, OPINIONS
 
 SUSPECTS_FILE, SUSPECTS_LABELS = "suspects.csv", "suspects.slp"
 REACH = 10
@@ -17,37 +18,8 @@ NEARLY = 0.99
 """Share of the evidence that a look could cover at best, for which it goes where more is seen."""
 MOST_REASONS = 3
 
-CHANCE: Mapping[str, float | None] = {
-    "jump": 0.1,
-    "flip": 0.2,
-    "stretched": 0.05,
-    "double": 0.1,
-    "mixed": 0.2,
-    "drop": 0.01,
-    "gap": 0.05,
-    "swap": None,
-    "doubt": None,
-}
-"""Chance that a finding of each kind is an error; None where it is the value of the finding."""
-
-OPINIONS = ("swap", "doubt")
-"""Kinds about identities. They concern several animals of a moment at once: of what is wrong the
-strongest of them tells, and each is an identity switch by its chance."""
 POSE = 0.03
 """Switches that a wrong pose counts as: it is wrong in one frame, a track in all that follow."""
-
-IN_WORDS = {
-    "jump": "moves {value:.1f} body lengths in one frame",
-    "flip": "changes places with its mirror image",
-    "stretched": "is at the end of a bone of {value:.1f} times the usual length",
-    "double": "lies on another pose",
-    "mixed": "has nodes of two animals",
-    "drop": "has {value:.0%} less confidence than usual",
-    "gap": "comes back after {value:.0f} frames",
-    "swap": "is in another track than before, if tracked again ({value:.0%})",
-    "doubt": "could be another animal ({value:.0%})",
-}
-"""What a finding says about an animal, or about the node that is named before."""
 
 
 class Suspect(NamedTuple):
@@ -103,7 +75,7 @@ def suspects(quality: Quality) -> list[Suspect]:
     A sign that repeats about one node counts once in it, and so does a second opinion.
     Again and again, the frame within whose reach most is to be found becomes a moment, which
     maximises what few looks find up to a factor of 1 - 1/e at worst (Nemhauser, Wolsey & Fisher
-    1978, Math. Program. 14:265). Kinds of findings that are not in `CHANCE` are left out.
+    1978, Math. Program. 14:265).
     """
     order = quality.order
     evidence = _evidence(quality)
@@ -174,7 +146,7 @@ def _in_words(quality: Quality, evidence: Evidence, centre: int, told: Sequence[
 
 def _evidence(quality: Quality) -> Evidence:
     poses = quality.order.poses
-    kinds = [kind for kind in KINDS if kind in CHANCE]
+    kinds = list(KINDS)
     rows, nodes, values = (
         np.concatenate(column)
         for column in zip(*(quality.found[kind] for kind in kinds), strict=True)
@@ -186,9 +158,9 @@ def _evidence(quality: Quality) -> Evidence:
         track, node, name = int(poses.tracks[rows[i]]), int(nodes[i]), kinds[kind[i]]
         about.append(track)
         same.append((-1, -1, name) if name in OPINIONS else (track, node, name))
-        words = IN_WORDS[name].format(value=values[i])
+        words = KINDS[name].words.format(value=values[i])
         texts.append(f"{poses.skeleton.nodes[node]} {words}" if node >= 0 else words)
-    by_kind = np.array([np.nan if (c := CHANCE[name]) is None else c for name in kinds])
+    by_kind = np.array([np.nan if each.chance is None else each.chance for each in KINDS.values()])
     chance = np.where(np.isnan(by_kind[kind]), values, by_kind[kind])[by_place]
     about_identity = np.isin(np.array(kinds)[kind[by_place]], OPINIONS)
     worth = np.where(about_identity, chance, POSE * chance)

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sleap_lab.quality.assess import KINDS, Quality
+from sleap_lab.quality.assess import Quality
+from sleap_lab.quality.kinds import KINDS
 from sleap_lab.report import drawing
 from sleap_lab.report.frame_axis import FrameAxis, draw_frame_axis, frame_axis
 from sleap_lab.report.panels import Panel, panel
@@ -26,7 +27,7 @@ def quality_panels(quality: Quality, names: Sequence[str] = ()) -> Iterator[Pane
         return
     axis = frame_axis(order.places, names)
     counted = ", ".join(f"{kind} {len(rows):,}" for kind, rows in found.items())
-    meaning = ", ".join(f"{kind} ({KINDS[kind]})" for kind in found)
+    meaning = ", ".join(f"{kind} ({KINDS[kind].meaning})" for kind in found)
     others = _others(quality, found)
     yield panel(
         "Signs of errors",

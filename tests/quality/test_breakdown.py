@@ -3,8 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sleap_lab.quality.assess import KINDS, assess
+from sleap_lab.quality.assess import assess
 from sleap_lab.quality.breakdown import breakdown, write_breakdown
+from sleap_lab.quality.kinds import KINDS
 
 
 @pytest.fixture

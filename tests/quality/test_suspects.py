@@ -6,10 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sleap_lab.poses.record import Skeleton, make_poses
-from sleap_lab.quality.assess import KINDS, Quality, assess
+from sleap_lab.quality.assess import Quality, assess
+from sleap_lab.quality.kinds import KINDS
 from sleap_lab.quality.neighbours import in_order
 from sleap_lab.quality.proxies import Found
-from sleap_lab.quality.suspects import CHANCE, REACH, suspects, write_suspects
+from sleap_lab.quality.suspects import REACH, suspects, write_suspects
 from sleap_lab.tracking.offline import identify
 
 STILL = make_poses(
@@ -48,22 +49,20 @@ def test_the_second_tracker_has_no_doubt_about_animals_that_stay_apart(scene):
     assert suspects(assess(scene(), 3, identify)) == []
 
 
-def test_every_kind_has_a_chance():
-    assert CHANCE.keys() == KINDS.keys()
-
-
 def test_the_most_doubtful_moment_comes_first(planted):
     first, second = suspects(
         planted([("gap", 20, 0, -1), ("jump", 200, 1, 5), ("double", 204, 2, -1)])
     )
     assert (first.frame, first.first, first.last) == (200, 200, 204)
-    assert first.probability == pytest.approx(1 - (1 - CHANCE["jump"]) * (1 - CHANCE["double"]))
+    assert first.probability == pytest.approx(
+        1 - (1 - KINDS["jump"].chance) * (1 - KINDS["double"].chance)
+    )
     assert first.animals == ("worm 1", "worm 2")
     assert first.reason == (
         "worm 1: tail moves 2.0 body lengths in one frame; worm 2: lies on another pose (frame 204)"
     )
     assert first.nodes == (("worm 1", "tail"),)
-    assert (second.frame, second.probability) == (20, pytest.approx(CHANCE["gap"]))
+    assert (second.frame, second.probability) == (20, pytest.approx(KINDS["gap"].chance))
 
 
 def test_a_look_covers_as_much_as_it_can(planted):
@@ -112,7 +111,7 @@ def test_of_moments_that_are_wrong_in_any_case_the_one_with_more_wrong_comes_fir
 
 def test_a_sign_that_repeats_counts_once(planted):
     (moment,) = suspects(planted([("jump", 50, 0, 1), ("jump", 51, 0, 1), ("jump", 52, 0, 1)]))
-    assert moment.probability == pytest.approx(CHANCE["jump"])
+    assert moment.probability == pytest.approx(KINDS["jump"].chance)
     assert moment.reason == "worm 0: neck moves 2.0 body lengths in one frame"
     assert (moment.first, moment.last) == (50, 52)
 
