@@ -21,7 +21,7 @@ from benchmarks.quality import PAGE
 from benchmarks.scenes import Group, groups_of
 from benchmarks.timing import REPOSITORY, publish, table
 from sleap_lab.evaluation import evaluate
-from sleap_lab.evaluation.recording import errors_of_frames, estimate
+from sleap_lab.evaluation.whole_recording import errors_of_frames, estimate
 from sleap_lab.poses.record import Poses
 from sleap_lab.quality.assess import assess
 from sleap_lab.quality.frames import frame_signs

@@ -18,7 +18,7 @@ from sleap_lab.evaluation import evaluate
 from sleap_lab.poses.record import Poses, concatenate
 from sleap_lab.quality.assess import Quality, assess
 from sleap_lab.quality.budget import Proofread, promise
-from sleap_lab.quality.proxies import mirrored_nodes
+from sleap_lab.quality.signs import mirrored_nodes
 from sleap_lab.quality.suspects import REACH, Suspect, suspects
 from sleap_lab.tracking.offline import identify
 from sleap_lab.tracking.tracker import track

@@ -118,7 +118,7 @@ def outcome(folder: Path) -> dict[str, Any]:
 
 def mlflow_runs(folder: Path) -> list[tuple[str, ...]]:
     """Return name, status and kind of every run in MLflow, and how many children the parent has."""
-    from sleap_lab.runs.entry import PARENT_TAG
+    from sleap_lab.runs.mlflow_run import PARENT_TAG
     from sleap_lab.runs.store import import_mlflow
 
     client = import_mlflow().MlflowClient(f"sqlite:///{folder}/outputs/mlflow.db")

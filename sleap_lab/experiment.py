@@ -23,7 +23,7 @@ from sleap_lab.errors.interruption import EXIT_CODE, interruptible
 from sleap_lab.files.log import logging_to
 from sleap_lab.inference.automatic import settled
 from sleap_lab.inference.cache import Cache, stored_among
-from sleap_lab.inference.cached import (
+from sleap_lab.inference.cached_stages import (
     MISS,
     RESUMED,
     detect_cached,
@@ -45,6 +45,7 @@ from sleap_lab.media.open_source import open_source
 from sleap_lab.media.source import Frame, Source
 from sleap_lab.poses.record import Poses
 from sleap_lab.runs import summary as run_summary
+from sleap_lab.runs.context import RunContext
 from sleap_lab.runs.folder import LOG_FILE, Invocation, new_folder
 from sleap_lab.runs.occupancy import occupied
 from sleap_lab.runs.results import (
@@ -56,16 +57,15 @@ from sleap_lab.runs.results import (
     write_scores,
 )
 from sleap_lab.runs.returned import Result
-from sleap_lab.runs.run import Run
 from sleap_lab.runs.shown import show_outcome
 from sleap_lab.runs.snapshot import snapshot_experiment
 from sleap_lab.runs.summary import RunSummary, record_failure
 from sleap_lab.runs.system import system_recorded
+from sleap_lab.settings.check_tracker import known_animals
 from sleap_lab.settings.compose import chosen_options, compose_config
 from sleap_lab.settings.config import OUTPUTS, Config
 from sleap_lab.settings.credentials import conceal_all, redact
 from sleap_lab.settings.overrides import as_typed, refuse_launcher
-from sleap_lab.settings.tracker import known_animals
 
 if TYPE_CHECKING:
     from sleap_lab.evaluation import Evaluation
@@ -131,7 +131,7 @@ def run(config: Config, folder: Path, invocation: Invocation) -> Result:
         run_summary.write(folder, summary)
         try:
             with interruptible():
-                result = _work(Run(config, folder, invocation, summary))
+                result = _work(RunContext(config, folder, invocation, summary))
         except Exception as error:
             record_failure(summary, error, debug=config.debug)
         except KeyboardInterrupt:
@@ -173,14 +173,14 @@ def _log_to_mlflow(config: Config, folder: Path) -> None:
         terminal.table(where_to_look(run_summary.read(folder).mlflow))
 
 
-def _work(run: Run) -> Result:
+def _work(run: RunContext) -> Result:
     """Run the stages, or predict a piece, and record the load of the machine where it is wanted."""
     stages = _run_stages if run.invocation.piece is None else _run_piece
     with system_recorded(run.folder, wanted=run.config.logger.system_metrics):
         return stages(run)
 
 
-def _run_stages(run: Run) -> Result:
+def _run_stages(run: RunContext) -> Result:
     """Run the chain from source to report; the files are left in the folder.
 
     source → predict → filter → track → evaluate → report
@@ -222,7 +222,7 @@ def _run_stages(run: Run) -> Result:
 
 
 def _detect(
-    run: Run, source: Source, cache: Cache, stage: Stopwatch
+    run: RunContext, source: Source, cache: Cache, stage: Stopwatch
 ) -> tuple[Inference, list[Path]]:
     """Predict, or join what other jobs have predicted; a snapshot is taken before the networks run.
 
@@ -241,7 +241,7 @@ def _detect(
     return joined, []
 
 
-def _say(run: Run, notes: Iterable[str]) -> None:
+def _say(run: RunContext, notes: Iterable[str]) -> None:
     """Show notes on the inputs; those of jobs are shown by the sweep, before the first of them."""
     for note in notes:
         log.warning("%s", note)
@@ -249,7 +249,7 @@ def _say(run: Run, notes: Iterable[str]) -> None:
             terminal.warn(note)
 
 
-def _run_piece(run: Run) -> Result:
+def _run_piece(run: RunContext) -> Result:
     """Predict a range of the frames, for another job that joins it with the others."""
     config, summary, piece = run.config, run.summary, run.invocation.piece
     assert piece is not None, "only jobs of pieces are run by this"
@@ -276,7 +276,7 @@ def _run_piece(run: Run) -> Result:
     return Result(run.folder, summary, detected.poses)
 
 
-def _join(run: Run, source: Source, cache: Cache) -> Inference:
+def _join(run: RunContext, source: Source, cache: Cache) -> Inference:
     """Join the pieces that other jobs have predicted."""
     config, summary, folder = run.config, run.summary, run.invocation.pieces
     assert folder is not None, "only jobs with pieces are run by this"
@@ -298,7 +298,7 @@ def _load(config: Config, source: Source, stage: Stopwatch) -> str:
 
 
 def _predict(
-    run: Run,
+    run: RunContext,
     source: Source,
     device: str,
     cache: Cache,
@@ -336,7 +336,7 @@ def _predict(
 
 
 def _evaluate(
-    run: Run,
+    run: RunContext,
     source: Source,
     poses: Poses,
     predictions: sio.Labels,
@@ -359,7 +359,7 @@ def _evaluate(
             write_quality(run, source, quality, predictions)
     if truth is not None:
         from sleap_lab.evaluation.truth import evaluate_predictions
-        from sleap_lab.runs.recording import with_labels
+        from sleap_lab.runs.whole_recording import with_labels
 
         with stage("evaluate"):
             evaluation = evaluate_predictions(truth, poses, predictions, source, config)
@@ -371,7 +371,7 @@ def _evaluate(
 
 
 def _show_progress(
-    frames: Iterable[Frame], remaining: int, *, run: Run, requested: int
+    frames: Iterable[Frame], remaining: int, *, run: RunContext, requested: int
 ) -> Iterable[Frame]:
     """Show how many of the requested frames are done, including those of an earlier run."""
     noted = paced(frames, remaining, run.summary.rates)

@@ -24,9 +24,9 @@ from sleap_lab.media.revising import leave_out_empty_frames
 from sleap_lab.media.source import Source
 from sleap_lab.settings import flags
 from sleap_lab.settings.check import check
+from sleap_lab.settings.check_tracker import check_tracker
 from sleap_lab.settings.config import Config, defaults, keys
 from sleap_lab.settings.credentials import begin_command, redact
-from sleap_lab.settings.tracker import check_tracker
 
 if TYPE_CHECKING:
     from sleap_lab.pipelines.model import Prediction

@@ -19,8 +19,8 @@ from sleap_lab.media.formats.write import PER_VIDEO, Format
 from sleap_lab.poses.record import Skeleton, make_poses
 from sleap_lab.runs import mlflow_log
 from sleap_lab.runs import summary as run_summary
+from sleap_lab.runs.context import RunContext
 from sleap_lab.runs.folder import Invocation
-from sleap_lab.runs.run import Run
 from sleap_lab.runs.summary import RunSummary
 from sleap_lab.settings.compose import compose_config
 from sleap_lab.settings.config import Config
@@ -498,7 +498,7 @@ def test_without_switches_there_is_a_table_but_nothing_to_look_at(identity_run):
 
 @pytest.mark.parametrize(("job", "label"), [(None, "predicting"), (3, "job 3: predicting")])
 def test_progress_of_a_run_that_goes_on_is_that_of_all_frames(capsys, job, label):
-    own = Run(Config(), Path("run"), Invocation(job=job), RunSummary())
+    own = RunContext(Config(), Path("run"), Invocation(job=job), RunSummary())
     assert list(experiment._show_progress("ab", 2, run=own, requested=5)) == ["a", "b"]
     assert re.fullmatch(
         rf"{label}: 5/5 frames in \d+\.\d s, 3 of them before\n", capsys.readouterr().err

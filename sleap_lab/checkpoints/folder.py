@@ -7,10 +7,10 @@ SLEAP's. One with `model.onnx` and without a checkpoint is an exported model.
 from collections.abc import Sequence
 from pathlib import Path
 
-from sleap_lab.checkpoints import legacy, native
+from sleap_lab.checkpoints import keras_weights, torch_weights
 from sleap_lab.checkpoints.exported import read_export_configs
 from sleap_lab.checkpoints.legacy_config import read_legacy_config
-from sleap_lab.checkpoints.native import WEIGHTS_NAME
+from sleap_lab.checkpoints.torch_weights import WEIGHTS_NAME
 from sleap_lab.checkpoints.training_config import (
     CONFIG_NAME,
     EXPORT_NAME,
@@ -36,7 +36,8 @@ def read_training_configs(*paths: str | Path) -> list[TrainingConfig]:
 
 
 def _read(folder: Path) -> list[TrainingConfig]:
-    checkpoint = any((folder / name).is_file() for name in (WEIGHTS_NAME, legacy.WEIGHTS_NAME))
+    weights = (WEIGHTS_NAME, keras_weights.WEIGHTS_NAME)
+    checkpoint = any((folder / name).is_file() for name in weights)
     if not checkpoint and (folder / EXPORT_NAME).is_file():
         return read_export_configs(folder)
     if (folder / CONFIG_NAME).is_file():
@@ -94,13 +95,13 @@ def load_network(
                 f"accepted: {accepted}"
             )
     if config.legacy:
-        return legacy.load_network(
+        return keras_weights.load_network(
             config,
             offsets=offsets,
             backbone_ckpt_path=backbone_ckpt_path,
             head_ckpt_path=head_ckpt_path,
         )
-    return native.load_network(
+    return torch_weights.load_network(
         config, backbone_ckpt_path=backbone_ckpt_path, head_ckpt_path=head_ckpt_path
     )
 
@@ -109,6 +110,7 @@ def _has_head(path: str, config: TrainingConfig) -> bool:
     """Return whether a checkpoint has a head of the kind of a model."""
     if (Path(path).suffix.lower() == ".h5") != config.legacy:
         return False
-    names = legacy.read_layers(path) if config.legacy else native.read_state_dict(path)
+    read = keras_weights.read_layers if config.legacy else torch_weights.read_state_dict
+    names = read(path)
     parts = {part for name in names for part in name.split(".")}
     return not parts.isdisjoint(HEAD_LAYERS[config.kind].values())

@@ -11,8 +11,8 @@ from sleap_lab.errors import ConfigError
 def run_track(arguments: list[str]) -> int:
     """Predict, track, or both, in the flags of `sleap-nn track`."""
     from sleap_lab.settings import flags
+    from sleap_lab.settings.check_outputs import local_name
     from sleap_lab.settings.inputs import predictions_path
-    from sleap_lab.settings.outputs import local_name
 
     if "-h" in arguments or "--help" in arguments:
         print(
@@ -37,7 +37,7 @@ def run_predict(arguments: list[str]) -> int:
     from sleap_lab import terminal
     from sleap_lab.files.remote import HEADERS
     from sleap_lab.settings import flags
-    from sleap_lab.settings.outputs import local_name
+    from sleap_lab.settings.check_outputs import local_name
     from sleap_lab.settings.predict_flags import (
         OTHERS,
         PREDICT,

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sleap_lab.compare.paired import NAN, Change, Pairs, Run
+from sleap_lab.compare.paired import NAN, Change, ComparedRun, Pairs
 from sleap_lab.evaluation.intervals import judged, spread_of
 from sleap_lab.evaluation.spread import less
 from sleap_lab.report.written import text
@@ -59,7 +59,7 @@ class Effect(NamedTuple):
     spread: dict[str, tuple[float, float]]
 
 
-def factors(runs: Sequence[Run]) -> list[Factor]:
+def factors(runs: Sequence[ComparedRun]) -> list[Factor]:
     """Find what varies between runs, among the settings that can change a result.
 
     Where runs chose different options of a group, settings that follow from the option belong to

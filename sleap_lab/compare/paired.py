@@ -54,7 +54,7 @@ class Part(NamedTuple):
     metric: str
 
 
-class Run(NamedTuple):
+class ComparedRun(NamedTuple):
     """A run as read from its folder.
 
     Attributes:
@@ -103,7 +103,7 @@ class Change(NamedTuple):
     chance: float = NAN
 
 
-def read_run(folder: Path, name: str) -> Run:
+def read_run(folder: Path, name: str) -> ComparedRun:
     """Read a run folder.
 
     Raises:
@@ -130,7 +130,7 @@ def read_run(folder: Path, name: str) -> Run:
     made_with = (
         recorded_facts(folder) | contents(folder) if read_document(folder, "packages.json") else {}
     )
-    return Run(
+    return ComparedRun(
         name, folder, run, settings, made_with, metrics, parts, without, nodes, places, table
     )
 
@@ -199,7 +199,7 @@ class Pairs:
             video and time.
     """
 
-    def __init__(self, runs: Sequence[Run]) -> None:
+    def __init__(self, runs: Sequence[ComparedRun]) -> None:
         self.runs = runs
         every = dict.fromkeys(place for run in runs for place in run.places)
         numbers = {video: i for i, video in enumerate(dict.fromkeys(video for video, _ in every))}

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from sleap_lab.compare.marks import BETTER
-from sleap_lab.compare.paired import Pairs, Run
+from sleap_lab.compare.paired import ComparedRun, Pairs
 from sleap_lab.errors import ConfigError, did_you_mean
 from sleap_lab.evaluation.intervals import UNITS, basis, change_of, spread_of
 from sleap_lab.evaluation.serial import MOST_WAVES
@@ -78,7 +78,7 @@ def wanted_of(words: Sequence[str]) -> dict[str, float]:
     return wanted
 
 
-def plan(runs: Sequence[Run], wanted: Mapping[str, float]) -> Plan:
+def plan(runs: Sequence[ComparedRun], wanted: Mapping[str, float]) -> Plan:
     """Say how many labels would show differences between runs.
 
     Args:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from sleap_lab.compare.effects import Effect, Factor, effects, factors
 from sleap_lab.compare.marks import FALSE_MARKS, UNMARKED, bars, judgeable, marked
-from sleap_lab.compare.paired import NAN, PARTS, Change, Pairs, Run, names_of, read_run
+from sleap_lab.compare.paired import NAN, PARTS, Change, ComparedRun, Pairs, names_of, read_run
 from sleap_lab.errors import ConfigError, RunError, listed
 from sleap_lab.report.written import text
 from sleap_lab.sweeps.best import Job, Objective, best_job
@@ -67,7 +67,7 @@ class Comparison(NamedTuple):
         notes: What the differences are based on.
     """
 
-    runs: list[Run]
+    runs: list[ComparedRun]
     settings: list[tuple[str, list[str]]]
     made_with: list[tuple[str, list[str]]]
     metrics: list[Line]
@@ -136,7 +136,7 @@ def compare(folders: Sequence[Path], left_out: Sequence[str] = ()) -> Comparison
     )
 
 
-def _notes(runs: Sequence[Run], pairs: Pairs) -> list[str]:
+def _notes(runs: Sequence[ComparedRun], pairs: Pairs) -> list[str]:
     """State the basis of the differences from the first run; of runs alike, once.
 
     Runs without any difference have none, unless no run has one.
@@ -153,7 +153,7 @@ def _notes(runs: Sequence[Run], pairs: Pairs) -> list[str]:
     ]
 
 
-def _names(runs: Sequence[Run], best_by: str | None) -> tuple[list[str], list[str]]:
+def _names(runs: Sequence[ComparedRun], best_by: str | None) -> tuple[list[str], list[str]]:
     """Return the metrics that any run has, and the columns among them, which come first."""
     names = dict.fromkeys(name for run in runs for name in run.metrics)
     columns = [name for name in dict.fromkeys([best_by, *COLUMNS]) if name in names]
@@ -227,7 +227,7 @@ def _differing(rows: Sequence[Mapping[str, str]], *, absent: str) -> list[tuple[
     return [(key, shown) for key, shown in values.items() if len(set(shown)) > 1]
 
 
-def _parts(runs: Sequence[Run], pairs: Pairs) -> dict[str, dict[str, list[Line]]]:
+def _parts(runs: Sequence[ComparedRun], pairs: Pairs) -> dict[str, dict[str, list[Line]]]:
     """Compare single videos and nodes, where there are several."""
     found = dict.fromkeys(part for run in runs for part in run.parts)
     lines: dict[str, dict[str, list[Line]]] = {}
@@ -247,7 +247,7 @@ def _parts(runs: Sequence[Run], pairs: Pairs) -> dict[str, dict[str, list[Line]]
     return lines
 
 
-def _best(runs: Sequence[Run]) -> tuple[str | None, list[int], str | None]:
+def _best(runs: Sequence[ComparedRun]) -> tuple[str | None, list[int], str | None]:
     """Return the metric that decides, the runs that are best by it, and what decides between them.
 
     Where all are equal by it, it is the next one that differs.
@@ -266,7 +266,7 @@ def _best(runs: Sequence[Run]) -> tuple[str | None, list[int], str | None]:
     )
 
 
-def _objective(runs: Sequence[Run]) -> Objective:
+def _objective(runs: Sequence[ComparedRun]) -> Objective:
     """Return the objective of the sweep that all runs belong to; the default one otherwise."""
     sweeps = {run.folder.absolute().parent for run in runs}
     with suppress(RunError):
@@ -274,7 +274,7 @@ def _objective(runs: Sequence[Run]) -> Objective:
     return Objective()
 
 
-def _warnings(runs: Sequence[Run]) -> list[str]:
+def _warnings(runs: Sequence[ComparedRun]) -> list[str]:
     """Name settings of evaluations that differ, and without which metrics do not mean the same."""
     judged = [run.settings for run in runs if run.settings.get("evaluator.evaluate", True)]
     named = [key for key in MEANING if len({text(each.get(key)) for each in judged}) > 1]

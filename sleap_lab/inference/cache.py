@@ -67,7 +67,7 @@ class Cache:
 
 
 @dataclass(frozen=True)
-class Result:
+class StageResult:
     """What a stage computes and the cache keeps.
 
     Attributes:
@@ -105,12 +105,12 @@ class Entry:
 def remember(
     cache: Cache,
     key: str,
-    compute: Callable[[], Result],
+    compute: Callable[[], StageResult],
     *,
     stage: str,
     about: str = "",
-    fits: Callable[[Result], bool] = lambda result: True,
-) -> tuple[Result, bool]:
+    fits: Callable[[StageResult], bool] = lambda result: True,
+) -> tuple[StageResult, bool]:
     """Return a stored result, or compute and store it.
 
     Args:
@@ -139,7 +139,7 @@ def remember(
     return result, False
 
 
-def recall(cache: Cache, key: str, fits: Callable[[Result], bool]) -> Result | None:
+def recall(cache: Cache, key: str, fits: Callable[[StageResult], bool]) -> StageResult | None:
     """Return a stored result; None where there is none, it does not fit, or the cache is off."""
     return None if cache.mode == "off" else _load(cache, key, fits)
 
@@ -181,7 +181,7 @@ def _lock(folder: Path, key: str) -> FileLock:
     return FileLock(folder / f"{key}.lock")
 
 
-def _load(cache: Cache, key: str, fits: Callable[[Result], bool]) -> Result | None:
+def _load(cache: Cache, key: str, fits: Callable[[StageResult], bool]) -> StageResult | None:
     """Return a stored result; None where there is none that is intact and fits."""
     for folder in (cache.folder, *cache.seeds):
         if (found := _load_from(folder, cache, key, fits)) is not None:
@@ -193,15 +193,15 @@ def _load(cache: Cache, key: str, fits: Callable[[Result], bool]) -> Result | No
 
 
 def _load_from(
-    folder: Path, cache: Cache, key: str, fits: Callable[[Result], bool]
-) -> Result | None:
+    folder: Path, cache: Cache, key: str, fits: Callable[[StageResult], bool]
+) -> StageResult | None:
     """Return the result that one folder holds; None where it has none that is intact and fits."""
     try:
         header = read_json(folder / f"{key}.json")
         content = (folder / f"{key}.npz").read_bytes()
         if header.pop("digest") != _digest(header, content):
             raise ValueError("it has changed since it was stored")
-        result = Result(read_arrays(io.BytesIO(content)), header["facts"])
+        result = StageResult(read_arrays(io.BytesIO(content)), header["facts"])
         if not fits(result):
             return None
     except (FileNotFoundError, NotADirectoryError):
@@ -224,7 +224,7 @@ def _digest(header: Mapping[str, Any], content: bytes) -> str:
     return digest.hexdigest()
 
 
-def _store(cache: Cache, key: str, result: Result, *, stage: str, about: str) -> None:
+def _store(cache: Cache, key: str, result: StageResult, *, stage: str, about: str) -> None:
     """Write an entry whose lock is held; warn where that is not possible."""
     buffer = io.BytesIO()
     # For mypy the names of the arrays could be NumPy's own options.

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from sleap_lab.inference.cache import Cache, Result, clear, recall, remember
+from sleap_lab.inference.cache import Cache, StageResult, clear, recall, remember
 from sleap_lab.inference.fingerprint import fingerprint
 from sleap_lab.media.source import Frame, Source
 from sleap_lab.poses.record import Gathering, Poses
@@ -55,7 +55,7 @@ class Chunks:
         self._unstored = Gathering()
         self._since = time.monotonic()
 
-    def _add_stored(self, chunk: Result) -> bool:
+    def _add_stored(self, chunk: StageResult) -> bool:
         """Add a stored chunk, if it follows the chunks added before; return whether it does."""
         poses, stop = Poses.from_arrays(chunk.arrays), int(chunk.facts["stop"])
         bad_frames = [
@@ -91,7 +91,7 @@ class Chunks:
             for frame in self._bad_frames_between(self.done, stop)
         ]
         facts = {"start": self.done, "stop": stop, BAD_FRAMES: bad_frames}
-        result = Result(poses.to_arrays(), facts)
+        result = StageResult(poses.to_arrays(), facts)
         remember(
             self.cache,
             self._chunk_key(self._stored),

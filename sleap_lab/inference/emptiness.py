@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sleap_lab.inference.cache import Cache, Result, remember
+from sleap_lab.inference.cache import Cache, StageResult, remember
 from sleap_lab.inference.detect import Inference, detect
 from sleap_lab.inference.fingerprint import fingerprint, predict_fingerprint
 from sleap_lab.media.source import Source
@@ -102,7 +102,7 @@ def _reason(frames: Sequence[EmptyFrame], threshold: float) -> str:
 def _maps(source: Source, config: Config, device: str, cache: Cache | None) -> list[EmptyFrame]:
     """Return the confidence maps of the frames of a source; none where no map shows them."""
 
-    def compute() -> Result:
+    def compute() -> StageResult:
         maps: list[np.ndarray] = []
         pixels: list[float] = []
 
@@ -114,7 +114,7 @@ def _maps(source: Source, config: Config, device: str, cache: Cache | None) -> l
 
         on_one_device = replace(config, runtime=replace(config.runtime, devices=1))
         detect(source, on_one_device, keep=keep, details=True)
-        return Result({f"{i}": own for i, own in enumerate(maps)}, {"pixels": pixels})
+        return StageResult({f"{i}": own for i, own in enumerate(maps)}, {"pixels": pixels})
 
     result = _remembered(compute, source, config, device, cache)
     return [
@@ -125,8 +125,12 @@ def _maps(source: Source, config: Config, device: str, cache: Cache | None) -> l
 
 
 def _remembered(
-    compute: Callable[[], Result], source: Source, config: Config, device: str, cache: Cache | None
-) -> Result:
+    compute: Callable[[], StageResult],
+    source: Source,
+    config: Config,
+    device: str,
+    cache: Cache | None,
+) -> StageResult:
     if cache is None:
         return compute()
     key = fingerprint(

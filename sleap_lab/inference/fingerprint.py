@@ -14,7 +14,7 @@ import numpy as np
 from sleap_lab.files.hashes import file_facts
 from sleap_lab.files.packages import package_version
 from sleap_lab.poses.record import Poses
-from sleap_lab.settings.backends import PACKAGES
+from sleap_lab.settings.check_backend import PACKAGES
 from sleap_lab.settings.config import Config
 from sleap_lab.settings.inputs import model_files
 
@@ -54,12 +54,12 @@ STAGE_CODE: dict[str, tuple[str, ...]] = {
         "poses/boxes.py",
         "poses/suppression.py",
         "settings/similarities.py",
-        "settings/tracker.py",
+        "settings/check_tracker.py",
         *READING,
     ),
     "tune": (
         *("tracking", "evaluation", "tune", "filters.py", "poses"),
-        *("settings/similarities.py", "settings/thresholds.py", "settings/tracker.py"),
+        *("settings/similarities.py", "settings/thresholds.py", "settings/check_tracker.py"),
     ),
 }
 """Files and folders whose code determines the result of a stage."""

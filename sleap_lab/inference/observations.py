@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from sleap_lab.inference.cache import Result
+from sleap_lab.inference.cache import StageResult
 from sleap_lab.pipelines.observation import pack
 
 MAX_BYTES = 100_000_000
@@ -39,14 +39,14 @@ class Observations:
             self._packed.clear()
             self._loose.clear()
 
-    def whole(self) -> Result:
+    def whole(self) -> StageResult:
         """Return all observations as one result, which is not complete if some are missing."""
         if not self._complete:
-            return Result({}, complete=False)
+            return StageResult({}, complete=False)
         if self._loose:
             self._pack()
         names = self._packed[0]
-        return Result(
+        return StageResult(
             {name: np.concatenate([part[name] for part in self._packed]) for name in names}
         )
 

@@ -13,8 +13,8 @@ from zipfile import BadZipFile
 
 from sleap_lab.errors import RunError
 from sleap_lab.files.atomic import replacing
-from sleap_lab.inference.cache import Cache, Result, remember
-from sleap_lab.inference.cached import RESUMED, Outcomes, about_prediction, holds
+from sleap_lab.inference.cache import Cache, StageResult, remember
+from sleap_lab.inference.cached_stages import RESUMED, Outcomes, about_prediction, holds
 from sleap_lab.inference.detect import Inference
 from sleap_lab.inference.fingerprint import predict_fingerprint, processor_facts
 from sleap_lab.media.bad_frames import check_account, refuse_too_many
@@ -118,7 +118,7 @@ def join_pieces(
             predict_fingerprint(
                 replace(config, runtime=runtime), source, device, facts[0]["processor"]
             ),
-            lambda: Result(
+            lambda: StageResult(
                 poses.to_arrays(),
                 {"kind": kind, "notes": list(notes)},
                 complete=not bad_frames,

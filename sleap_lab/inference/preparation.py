@@ -7,7 +7,7 @@ import numpy as np
 
 from sleap_lab.errors import RunError
 from sleap_lab.inference.cache import Cache
-from sleap_lab.inference.cached import index_cached
+from sleap_lab.inference.cached_stages import index_cached
 from sleap_lab.inference.models import predicted_skeleton
 from sleap_lab.media.formats.places import check_places
 from sleap_lab.media.open_source import open_source

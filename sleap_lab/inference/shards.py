@@ -21,9 +21,15 @@ from typing import Any
 
 from sleap_lab.errors import ConfigError
 from sleap_lab.inference.cache import Cache
-from sleap_lab.inference.cached import MISS, RESUMED, Outcomes, Predict
+from sleap_lab.inference.cached_stages import MISS, RESUMED, Outcomes, Predict
 from sleap_lab.inference.detect import Inference, detect
-from sleap_lab.inference.shard import Task, explained, mean_seconds, predict_range, read_result
+from sleap_lab.inference.shard_process import (
+    Task,
+    explained,
+    mean_seconds,
+    predict_range,
+    read_result,
+)
 from sleap_lab.inference.stopwatch import Stage
 from sleap_lab.media.bad_frames import refuse_too_many
 from sleap_lab.media.source import Frame, Source

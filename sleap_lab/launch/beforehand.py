@@ -190,7 +190,7 @@ def _load(config: Config, here: bool) -> None:
 
 def _examine(configs: Sequence[Config]) -> Iterator[Finding]:
     """Yield what is found for each of some jobs that open the same."""
-    from sleap_lab.inference.cached import open_cache
+    from sleap_lab.inference.cached_stages import open_cache
     from sleap_lab.inference.preparation import check_stages, open_inputs
 
     try:

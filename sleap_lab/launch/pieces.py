@@ -76,7 +76,7 @@ def _ranges(config: Config) -> list[Piece]:
     if config.sweep.split_frames is None:
         return apart
     # Sweeps without pieces start faster without these.
-    from sleap_lab.inference.cached import open_cache
+    from sleap_lab.inference.cached_stages import open_cache
     from sleap_lab.inference.preparation import open_inputs
 
     try:

@@ -13,13 +13,13 @@ from sleap_lab.errors import ConfigError, did_you_mean
 from sleap_lab.networks.pose_network import PoseNetwork
 from sleap_lab.networks.preprocess import ImageSpec
 from sleap_lab.pipelines.accelerator import Accelerator
+from sleap_lab.pipelines.backend import runner
 from sleap_lab.pipelines.centroid import CENTROID_SKELETON
 from sleap_lab.pipelines.crop_passes import SpareBudget
 from sleap_lab.pipelines.memory import keep_freed_memory
 from sleap_lab.pipelines.model import FrameBatch, Model, Prediction
 from sleap_lab.pipelines.observation import Observed
 from sleap_lab.pipelines.plan import Plan, make_plan
-from sleap_lab.pipelines.running import runner
 from sleap_lab.poses.record import Poses, Skeleton
 from sleap_lab.settings.config import ModelConfig, PreprocessingConfig, RuntimeConfig
 

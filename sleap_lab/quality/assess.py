@@ -1,4 +1,4 @@
-"""Quality of a result without ground truth: proxies, as numbers and as places to look at."""
+"""Quality of a result without ground truth: signs of errors, as numbers and places to look at."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,26 +6,26 @@ from dataclasses import dataclass
 import numpy as np
 
 from sleap_lab.poses.record import Poses
-from sleap_lab.quality import proxies
+from sleap_lab.quality import signs
 from sleap_lab.quality.kinds import KINDS, OPINIONS
 from sleap_lab.quality.neighbours import Order, in_order
 from sleap_lab.quality.opinion import Identify, second_opinion
-from sleap_lab.quality.proxies import Found
 from sleap_lab.quality.scale import body_length, expected_animals
+from sleap_lab.quality.signs import Found
 from sleap_lab.settings.metrics import METRICS
 
 
 @dataclass(frozen=True, eq=False)
 class Quality:
-    """Proxies of the quality of poses.
+    """Signs of the quality of poses.
 
     Attributes:
         order: The poses by video and frame; findings refer to its rows.
-        found: What each proxy of `KINDS` finds.
+        found: Where each sign of `KINDS` is.
         expected: Number of animals expected in each frame, per video.
         length: Body length, px; nan where it is not known.
         metrics: `quality/…` numbers; nan where one cannot be formed.
-        not_looked_for: Proxies of `KINDS` that need what is not there: tracks, pairs of left and
+        not_looked_for: Signs of `KINDS` that need what is not there: tracks, pairs of left and
             right nodes, a second tracker.
         labelled: What few labelled frames say of the whole recording, in a sentence; empty where
             none or all are labelled.
@@ -56,12 +56,12 @@ def assess(poses: Poses, animals: int | None = None, identify: Identify | None =
         poses: The result of a run; tracked or not.
         animals: Number of animals in each frame; by default what most frames of a video hold.
         identify: A second tracker whose animals are compared with the tracks; this takes longer
-            than all other proxies.
+            than all other signs.
     """
     order = in_order(poses[poses.visible.any(axis=1)])
     length = body_length(order)
     found = {name: kind.find(order, length) for name, kind in KINDS.items() if kind.find}
-    nothing = proxies.whole(np.zeros(0, dtype=np.intp), np.zeros(0))
+    nothing = signs.whole(np.zeros(0, dtype=np.intp), np.zeros(0))
     found["swap"], found["doubt"] = (
         second_opinion(order, animals, identify) if identify else (nothing, nothing)
     )
@@ -89,7 +89,7 @@ def _metrics(
         video: len(np.unique(order.animal[known & (order.poses.video == video)]))
         for video in expected
     }
-    median, spread = proxies.bone_spread(proxies.bone_lengths(order))
+    median, spread = signs.bone_spread(signs.bone_lengths(order))
     relative = (spread / median)[median > 0]
     nan = float("nan")
 

@@ -1,4 +1,4 @@
-"""What the proxies find, by video, animal and node."""
+"""How many signs of errors there are, by video, animal and node."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path

@@ -1,8 +1,8 @@
-"""How unusual each frame of a recording looks: the proxies, added up per frame."""
+"""How unusual each frame of a recording looks: the signs of errors, added up per frame."""
 
 import numpy as np
 
-from sleap_lab.quality import proxies
+from sleap_lab.quality import signs
 from sleap_lab.quality.assess import Quality
 from sleap_lab.quality.kinds import KINDS, OPINIONS
 
@@ -24,9 +24,9 @@ def frame_signs(quality: Quality) -> dict[str, np.ndarray]:
     expected = np.array([quality.expected[video] for video in order.places[:, 0].tolist()])
     hidden = 1 - poses.visible.mean(axis=1)
     confidence = _mean(poses.point_scores)
-    rows, body, _ = proxies.steps(order, quality.length)
-    lengths = proxies.bone_lengths(order)
-    median, _ = proxies.bone_spread(lengths)
+    rows, body, _ = signs.steps(order, quality.length)
+    lengths = signs.bone_lengths(order)
+    median, _ = signs.bone_spread(lengths)
     with np.errstate(divide="ignore", invalid="ignore"):
         unusual = np.abs(np.log(lengths / median))
     unusual = np.where(np.isfinite(unusual), unusual, 0.0)

@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sleap_lab.quality import proxies
+from sleap_lab.quality import signs
 from sleap_lab.quality.neighbours import Order
-from sleap_lab.quality.proxies import Found
+from sleap_lab.quality.signs import Found
 
 
 def _always(_: Order) -> bool:
@@ -19,7 +19,7 @@ def _tracked(order: Order) -> bool:
 
 
 def _tracked_with_pairs(order: Order) -> bool:
-    return _tracked(order) and bool(proxies.mirrored_nodes(order.poses.skeleton))
+    return _tracked(order) and bool(signs.mirrored_nodes(order.poses.skeleton))
 
 
 def _every(order: Order) -> np.ndarray:
@@ -31,11 +31,11 @@ def _followed(order: Order) -> np.ndarray:
 
 
 def _followed_with_pairs(order: Order) -> np.ndarray:
-    return _followed(order) & bool(proxies.mirrored_nodes(order.poses.skeleton))
+    return _followed(order) & bool(signs.mirrored_nodes(order.poses.skeleton))
 
 
 def _with_bones(order: Order) -> np.ndarray:
-    median, _ = proxies.bone_spread(proxies.bone_lengths(order))
+    median, _ = signs.bone_spread(signs.bone_lengths(order))
     return _every(order) & bool((median > 0).any())
 
 
@@ -65,7 +65,7 @@ class Kind(NamedTuple):
 
 KINDS = {
     "jump": Kind(
-        proxies.jumps,
+        signs.jumps,
         "moves much farther than usual in one frame",
         "moves {value:.1f} body lengths in one frame",
         chance=0.1,
@@ -74,7 +74,7 @@ KINDS = {
         among=_followed,
     ),
     "flip": Kind(
-        proxies.flips,
+        signs.flips,
         "left and right change places",
         "changes places with its mirror image",
         chance=0.2,
@@ -83,7 +83,7 @@ KINDS = {
         among=_followed_with_pairs,
     ),
     "stretched": Kind(
-        lambda order, _: proxies.stretched_bones(order),
+        lambda order, _: signs.stretched_bones(order),
         "a bone is much longer than usual",
         "is at the end of a bone of {value:.1f} times the usual length",
         chance=0.05,
@@ -91,28 +91,28 @@ KINDS = {
         among=_with_bones,
     ),
     "double": Kind(
-        proxies.doubles,
+        signs.doubles,
         "lies on another pose",
         "lies on another pose",
         chance=0.1,
         metric="doubles_per_1000",
     ),
     "mixed": Kind(
-        proxies.mixed_poses,
+        signs.mixed_poses,
         "has nodes of two animals",
         "has nodes of two animals",
         chance=0.2,
         metric="mixed_per_1000",
     ),
     "drop": Kind(
-        lambda order, _: proxies.confidence_drops(order),
+        lambda order, _: signs.confidence_drops(order),
         "a node is much less confident than usual",
         "has {value:.0%} less confidence than usual",
         chance=0.01,
         metric="drops_per_1000",
     ),
     "gap": Kind(
-        lambda order, _: proxies.gaps(order),
+        lambda order, _: signs.gaps(order),
         "comes back after frames without it",
         "comes back after {value:.0f} frames",
         chance=0.05,

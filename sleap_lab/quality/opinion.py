@@ -6,7 +6,7 @@ import numpy as np
 
 from sleap_lab.poses.record import Poses
 from sleap_lab.quality.neighbours import Order
-from sleap_lab.quality.proxies import Found, whole
+from sleap_lab.quality.signs import Found, whole
 
 SURE = 0.95
 """A link that the second tracker gives at least this probability is no doubt."""

@@ -7,7 +7,7 @@ import numpy as np
 from sleap_lab.errors.interruption import raise_interruption
 from sleap_lab.poses.emptiness import Emptiness
 from sleap_lab.poses.record import Poses
-from sleap_lab.report import drawing, overlay
+from sleap_lab.report import drawing, still
 from sleap_lab.report.pictures import Picture, place_name
 
 SMALLEST = 1e-6  # where both threshold and map are 0
@@ -34,7 +34,7 @@ def empty_pictures(
         except Exception as error:  # the report names unreadable frames in a place of its own
             raise_interruption(error)
             continue
-        figure = overlay.draw(image, poses[:0])
+        figure = still.draw(image, poses[:0])
         white = max(empty.threshold, item.highest, SMALLEST)
         height, width = item.confidence.shape
         low, right, bottom = -0.5 * item.pixel, width - 0.5, height - 0.5

@@ -19,8 +19,8 @@ from sleap_lab.report import numbers
 from sleap_lab.report.drawing import encoded, house_style
 from sleap_lab.report.panels import Panel, accuracy_panels, content_panels, groups
 from sleap_lab.report.pictures import Picture, switch_pictures, take_pictures
+from sleap_lab.report.quality_figure import no_signs, quality_panels
 from sleap_lab.report.radii import radius_tables
-from sleap_lab.report.signs import no_signs, quality_panels
 from sleap_lab.report.written import number, text
 
 SUMMARY = (

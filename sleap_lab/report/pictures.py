@@ -8,7 +8,7 @@ import numpy as np
 from sleap_lab.errors.interruption import raise_interruption
 from sleap_lab.evaluation import Evaluation, Switch
 from sleap_lab.poses.record import Poses
-from sleap_lab.report import drawing, overlay
+from sleap_lab.report import drawing, still
 
 WORST_FRAMES = 4
 EVEN_FRAMES = 4
@@ -222,14 +222,14 @@ def _picture(
         if pair is None:
             facts += _mean_error(evaluation, pairs)
         else:
-            window = overlay.window_around(
+            window = still.window_around(
                 np.concatenate([true_points[pair], points[pair]]), image.shape
             )
             facts = [
                 *_mean_error(evaluation, np.array([pair])),
                 *_worst_node(poses, evaluation, pair),
             ]
-    figure = overlay.draw(image, here, labelled, offsets, window)
+    figure = still.draw(image, here, labelled, offsets, window)
     caption = ", ".join(facts)
     return Picture(
         title=place,
@@ -240,13 +240,13 @@ def _picture(
     )
 
 
-def _legend(here: Poses, window: overlay.Window | None) -> tuple[tuple[str, str], ...]:
+def _legend(here: Poses, window: still.Window | None) -> tuple[tuple[str, str], ...]:
     """Return name and colour of each instance that a picture shows, in the order of the tracks."""
     x, y = np.moveaxis(here.points, -1, 0)
     shown = np.isfinite(x)
     if window is not None:
         shown = (x >= window.left) & (x < window.right) & (y >= window.top) & (y < window.bottom)
-    colors = overlay.colors(here)
+    colors = still.colors(here)
     order = np.lexsort((here.tracks, here.tracks < 0)).tolist()  # those without a track come last
     return tuple(
         (

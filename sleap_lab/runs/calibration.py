@@ -16,7 +16,7 @@ from sleap_lab.evaluation.radii import (
 )
 from sleap_lab.evaluation.records import on_compared_nodes
 from sleap_lab.evaluation.scoring import evaluate
-from sleap_lab.runs.run import Run
+from sleap_lab.runs.context import RunContext
 from sleap_lab.runs.snapshot import read_document
 from sleap_lab.runs.subject import Subject
 
@@ -85,7 +85,9 @@ def calibrate(subject: Subject, folder: Path) -> Calibrated:
     return Calibrated(made, without, points, [("calibration", folder / CALIBRATION)])
 
 
-def calibration_notes(run: Run, calibration: Calibration, nodes: tuple[str, ...]) -> list[str]:
+def calibration_notes(
+    run: RunContext, calibration: Calibration, nodes: tuple[str, ...]
+) -> list[str]:
     """Return what a reader must know of radii: nodes that have none, and other models."""
     notes = []
     if without := [node for node in nodes if node not in calibration.nodes]:

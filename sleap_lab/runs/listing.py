@@ -32,7 +32,7 @@ FACTS = ("status", "model", "data", "host", "error")
 
 
 @dataclass(frozen=True)
-class Run:
+class ListedRun:
     """A run folder, or that of a sweep, with its record."""
 
     folder: Path
@@ -46,7 +46,7 @@ class Run:
         return jobs[0].parent if jobs else self.folder
 
 
-def find_all(root: Path, *, jobs: bool = False) -> list[Run]:
+def find_all(root: Path, *, jobs: bool = False) -> list[ListedRun]:
     """Return the runs at or below a folder, the newest first.
 
     Args:
@@ -67,7 +67,7 @@ def find_all(root: Path, *, jobs: bool = False) -> list[Run]:
             record = summary.settle(folder, name)
         except RunError as error:
             record = RunSummary(status="failed", error=str(error), started="")
-        runs.append(Run(folder, record, name == SWEEP_FILE))
+        runs.append(ListedRun(folder, record, name == SWEEP_FILE))
     return sorted(runs, key=lambda run: (run.record.started, str(run.folder)), reverse=True)
 
 
@@ -79,7 +79,7 @@ def _files(root: Path, name: str) -> Iterable[Path]:
             yield path
 
 
-def open_one(word: str) -> Run:
+def open_one(word: str) -> ListedRun:
     """Return the run in a folder.
 
     Raises:
@@ -88,13 +88,13 @@ def open_one(word: str) -> Run:
     folder = Path(word)
     for name in (SWEEP_FILE, RUN_FILE):
         if (folder / name).is_file():
-            return Run(folder.absolute(), summary.settle(folder, name), name == SWEEP_FILE)
+            return ListedRun(folder.absolute(), summary.settle(folder, name), name == SWEEP_FILE)
     raise ConfigError(
         f"runs: {word} holds no run (there is no {RUN_FILE}); sleap-lab runs ls shows those there"
     )
 
 
-def config_of(run: Run) -> dict[str, Any]:
+def config_of(run: ListedRun) -> dict[str, Any]:
     """Return the settings of a run, or those of a sweep's first job."""
     return flatten(read_document(run.job, "config.yaml") or {})
 
@@ -112,7 +112,7 @@ def data_of(settings: dict[str, Any]) -> str:
     return Path(str(path)).name if path is not None else ""
 
 
-def key_metric(run: Run) -> str:
+def key_metric(run: ListedRun) -> str:
     """Return the metric that says how good a run is; empty where nothing was compared."""
     return ", ".join(
         f"{name.rpartition('/')[2]} {value:.4g}" for name, value in deciding(run.record).items()
@@ -138,7 +138,7 @@ class Condition:
     sign: str
     value: str
 
-    def holds(self, run: Run) -> bool:
+    def holds(self, run: ListedRun) -> bool:
         """Return whether a run fulfils it; one without the value does so for `!=` only."""
         found = _value(run, self.name)
         if found is None:
@@ -176,7 +176,7 @@ def parse_condition(word: str, metrics: Iterable[str]) -> Condition:
     return Condition(name, sign, value)
 
 
-def _value(run: Run, name: str) -> Any:
+def _value(run: ListedRun, name: str) -> Any:
     if name.startswith(TAG):
         return tags_of(run.folder).get(name.removeprefix(TAG))
     numbers = summary.numbers(run.record)
@@ -205,7 +205,7 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def chosen(runs: Sequence[Run], words: Sequence[str]) -> list[Run]:
+def chosen(runs: Sequence[ListedRun], words: Sequence[str]) -> list[ListedRun]:
     """Return the runs that fulfil all conditions.
 
     Raises:

@@ -13,8 +13,8 @@ from typing import Any
 
 from sleap_lab.errors import RunError
 from sleap_lab.runs import summary
-from sleap_lab.runs.entry import PARENT_TAG, Entry, fill_run, find, is_complete, open_run
 from sleap_lab.runs.lineage import errors_over_time, read_lineage, speed_over_time
+from sleap_lab.runs.mlflow_run import PARENT_TAG, MlflowRun, fill_run, find, is_complete, open_run
 from sleap_lab.runs.names import clean_name
 from sleap_lab.runs.snapshot import SNAPSHOT, flatten, read_document
 from sleap_lab.runs.store import (
@@ -305,7 +305,7 @@ def _entry(
     logger: LoggerConfig,
     parent_run_id: str | None,
     name: str,
-) -> Entry:
+) -> MlflowRun:
     sweep = summary.sweep_of(folder) or (folder.parent if parent_run_id is not None else None)
     lineage = read_lineage(folder, str(config.get("model", {}).get("kind")))
     tags = {
@@ -316,7 +316,7 @@ def _entry(
         PARENT_TAG: parent_run_id,
         "sleap_lab.sweep": sweep_name(sweep) if sweep is not None else None,
     }
-    return Entry(
+    return MlflowRun(
         name=name,
         tags=tags,
         params=parameters(run, config),

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from sleap_lab import terminal
 from sleap_lab.report.page import Step
+from sleap_lab.runs.context import RunContext
 from sleap_lab.runs.folder import OVERLAY
-from sleap_lab.runs.run import Run
 
 FILES = {
     "predictions.slp": "the poses, for the SLEAP GUI and sleap-io",
@@ -18,7 +18,7 @@ FILES = {
 }
 
 
-def next_steps(run: Run, *, evaluated: bool, tracked: bool, animals: int) -> Iterator[Step]:
+def next_steps(run: RunContext, *, evaluated: bool, tracked: bool, animals: int) -> Iterator[Step]:
     """Yield the files of a run folder that people open, and commands that go on from here.
 
     Args:

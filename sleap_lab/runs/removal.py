@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlparse
 
 from sleap_lab.errors import RunError
 from sleap_lab.runs import summary
-from sleap_lab.runs.listing import Run, find_all, size_of
+from sleap_lab.runs.listing import ListedRun, find_all, size_of
 from sleap_lab.runs.snapshot import read_document
 from sleap_lab.runs.store import DELETED, client_of, first_line, probe
 from sleap_lab.runs.summary import RUN_FILE, RunSummary
@@ -29,14 +29,14 @@ class Removal:
         kept: Why cache entries are kept; empty where none had to be.
     """
 
-    runs: tuple[Run, ...]
+    runs: tuple[ListedRun, ...]
     entries: tuple[Path, ...]
     mlflow: tuple[tuple[str, str], ...]
     bytes: int
     kept: str = ""
 
 
-def plan_removal(runs: Sequence[Run], *, outputs_root: Path) -> Removal:
+def plan_removal(runs: Sequence[ListedRun], *, outputs_root: Path) -> Removal:
     """Return what goes with some runs.
 
     Only entries of the default cache are removed: one in another folder may be that of others.
@@ -84,7 +84,7 @@ def plan_removal(runs: Sequence[Run], *, outputs_root: Path) -> Removal:
     return Removal(tuple(runs), tuple(entries), tuple(dict.fromkeys(mlflow)), size, kept)
 
 
-def _records(run: Run) -> list[tuple[Path, RunSummary]]:
+def _records(run: ListedRun) -> list[tuple[Path, RunSummary]]:
     """Return folder and record of a run, or of each job of a sweep."""
     if not run.is_sweep:
         return [(run.folder, run.record)]

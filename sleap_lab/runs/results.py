@@ -21,14 +21,14 @@ from sleap_lab.media.revising import leave_out_empty_frames
 from sleap_lab.media.source import Frame, Source
 from sleap_lab.poses.emptiness import Emptiness
 from sleap_lab.poses.record import Poses
+from sleap_lab.runs.context import RunContext
 from sleap_lab.runs.folder import OVERLAY, REPORT
 from sleap_lab.runs.fragments import count_fragments
-from sleap_lab.runs.run import Run
 from sleap_lab.runs.snapshot import flatten
 from sleap_lab.runs.titles import apart
+from sleap_lab.settings.check_outputs import METRICS_SUFFIXES, metrics_files, writes_predictions
 from sleap_lab.settings.config import Config, EvaluatorConfig, defaults
 from sleap_lab.settings.inputs import is_glob
-from sleap_lab.settings.outputs import METRICS_SUFFIXES, metrics_files, writes_predictions
 
 if TYPE_CHECKING:
     from sleap_lab.evaluation import Evaluation
@@ -40,7 +40,9 @@ MOST_NAMED = 2  # recordings, in the title of a report
 FIGURE_FILES = {"none": (), "svg": ("svg",), "png": ("png",), "both": ("svg", "png")}
 
 
-def record_frames(run: Run, source: Source, poses: Poses, bad_frames: Sequence[Frame]) -> None:
+def record_frames(
+    run: RunContext, source: Source, poses: Poses, bad_frames: Sequence[Frame]
+) -> None:
     """Record the outcome of the requested frames, and write the bad frames as a table.
 
     Args:
@@ -65,7 +67,7 @@ def record_frames(run: Run, source: Source, poses: Poses, bad_frames: Sequence[F
         write_bad_frames(run.folder / BAD_FRAMES_FILE, source, bad_frames)
 
 
-def write_predictions(run: Run, source: Source, predictions: sio.Labels) -> Written:
+def write_predictions(run: RunContext, source: Source, predictions: sio.Labels) -> Written:
     """Write the predictions in every requested format; nothing if nothing was predicted or tracked.
 
     Args:
@@ -126,7 +128,7 @@ def _centroid_name(config: Config) -> str:
 
 
 def write_scores(
-    run: Run, source: Source, evaluation: "Evaluation", predictions: sio.Labels
+    run: RunContext, source: Source, evaluation: "Evaluation", predictions: sio.Labels
 ) -> list[str]:
     """Write the metrics and the identity switches.
 
@@ -157,7 +159,9 @@ def write_scores(
     return notes
 
 
-def write_quality(run: Run, source: Source, quality: "Quality", predictions: sio.Labels) -> None:
+def write_quality(
+    run: RunContext, source: Source, quality: "Quality", predictions: sio.Labels
+) -> None:
     """Write what was found without ground truth, by video, animal and node.
 
     With `evaluator=quality` the moments to look at are written, too: as a table, and as labels with
@@ -185,7 +189,7 @@ def write_quality(run: Run, source: Source, quality: "Quality", predictions: sio
 
 
 def write_page(
-    run: Run,
+    run: RunContext,
     source: Source,
     device: str,
     poses: Poses,
@@ -245,7 +249,7 @@ def _video_names(source: Source) -> list[str]:
     return [str(name) for name in apart([video_name(video) for video in source.videos])]
 
 
-def _headline(run: Run, source: Source, device: str) -> dict[str, object]:
+def _headline(run: RunContext, source: Source, device: str) -> dict[str, object]:
     """Return what the report says about the run itself."""
     summary, config = run.summary, run.config
     counts: dict[str, float] = dict(summary.counts)
@@ -269,9 +273,11 @@ def _headline(run: Run, source: Source, device: str) -> dict[str, object]:
     }
 
 
-def write_overlay(run: Run, source: Source, poses: Poses, evaluation: "Evaluation | None") -> None:
+def write_overlay(
+    run: RunContext, source: Source, poses: Poses, evaluation: "Evaluation | None"
+) -> None:
     """Write the video with the poses drawn in: all of it, or its worst moments."""
-    from sleap_lab.report.clip import with_pictures, worst_frames, write_clip, write_video
+    from sleap_lab.report.overlay_video import with_pictures, worst_frames, write_clip, write_video
 
     path = run.folder / OVERLAY
     # These labels leave out predictions that a user instance corrects.

@@ -21,10 +21,10 @@ from sleap_lab.quality.suspects import (
     suspects,
     write_suspects,
 )
-from sleap_lab.report.review.page import Recording, write_review
+from sleap_lab.report.review.page import Content, write_review
 from sleap_lab.runs.proofread import proofread
-from sleap_lab.runs.recording import with_labels
 from sleap_lab.runs.subject import Subject
+from sleap_lab.runs.whole_recording import with_labels
 
 REVIEW = "review.html"
 NO_POSES = "no frame has a pose, so there is nothing to look through"
@@ -87,7 +87,7 @@ def review(
         files.append(("for the SLEAP GUI", folder / SUSPECTS_LABELS))
     used = np.unique(source.frames[:, 0]).tolist()
     problems = {i: source.reader(i).problem for i in used if source.reader(i).problem}
-    recording = Recording(
+    content = Content(
         title=subject.title,
         videos=subject.names,
         quality=quality,
@@ -105,7 +105,7 @@ def review(
             *quality.notes,
         ],
     )
-    write_review(folder / REVIEW, recording)
+    write_review(folder / REVIEW, content)
     labelled = quality.labelled or _unlabelled(subject, folder, quality)
     files.append(("page", folder / REVIEW))
     notes = (*subject.notes, *quality.notes)

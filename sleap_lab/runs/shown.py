@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from sleap_lab import terminal
 from sleap_lab.errors import listed
+from sleap_lab.runs.context import RunContext
 from sleap_lab.runs.folder import OVERLAY, REPORT
-from sleap_lab.runs.run import Run
 from sleap_lab.runs.summary import RunSummary
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ TERMINAL_METRICS = (
 """Metrics worth a line in the terminal; all of them are in `metrics.json`."""
 
 
-def show_outcome(run: Run, evaluation: "Evaluation | None", files: Sequence[Path]) -> None:
+def show_outcome(run: RunContext, evaluation: "Evaluation | None", files: Sequence[Path]) -> None:
     """Log the notes of a run and show its outcome; the outcomes of jobs are shown by the sweep.
 
     Args:
@@ -54,7 +54,7 @@ def show_outcome(run: Run, evaluation: "Evaluation | None", files: Sequence[Path
         _show(run, evaluation, files)
 
 
-def _show(run: Run, evaluation: "Evaluation | None", files: Sequence[Path]) -> None:
+def _show(run: RunContext, evaluation: "Evaluation | None", files: Sequence[Path]) -> None:
     summary = run.summary
     _tell(summary)
     metrics = {
@@ -98,7 +98,7 @@ def _show(run: Run, evaluation: "Evaluation | None", files: Sequence[Path]) -> N
 
 
 def _places(
-    run: Run, evaluation: "Evaluation | None", files: Sequence[Path]
+    run: RunContext, evaluation: "Evaluation | None", files: Sequence[Path]
 ) -> Iterator[tuple[str, str]]:
     """Yield what a run has written, and where it is."""
     config, folder = run.config, run.folder

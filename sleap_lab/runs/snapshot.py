@@ -24,7 +24,7 @@ from sleap_lab.errors import RunError
 from sleap_lab.files.atomic import replacing
 from sleap_lab.files.hashes import file_facts
 from sleap_lab.files.safe_load import read_json, read_yaml
-from sleap_lab.runs.run import Run
+from sleap_lab.runs.context import RunContext
 from sleap_lab.runs.slurm import job_id
 from sleap_lab.settings.config import Config, keys
 from sleap_lab.settings.inputs import model_files
@@ -48,7 +48,7 @@ _NOT_IN_HASH = (
 )
 
 
-def snapshot_experiment(run: Run, source: "Source", device: str) -> None:
+def snapshot_experiment(run: RunContext, source: "Source", device: str) -> None:
     """Write the snapshot of an experiment into its run folder.
 
     Raises:

@@ -16,9 +16,9 @@ from sleap_lab.media.open_source import open_source
 from sleap_lab.media.source import Source
 from sleap_lab.poses.record import Poses
 from sleap_lab.runs.snapshot import read_document
+from sleap_lab.settings.check_tracker import known_animals
 from sleap_lab.settings.config import DataConfig, EvaluatorConfig, TrackerConfig
 from sleap_lab.settings.inputs import LABELS
-from sleap_lab.settings.tracker import known_animals
 
 Group = TypeVar("Group")
 

@@ -8,7 +8,8 @@ from typing import Any, get_args, get_origin
 
 from sleap_lab.errors import ConfigError, brief, did_you_mean
 from sleap_lab.files.remote import is_url, shown_url
-from sleap_lab.settings.backends import check_backend
+from sleap_lab.settings.check_backend import check_backend
+from sleap_lab.settings.check_outputs import check_outputs
 from sleap_lab.settings.config import (
     EXPERIMENT_NAME,
     Config,
@@ -20,7 +21,6 @@ from sleap_lab.settings.credentials import TRACKING_URI, conceal
 from sleap_lab.settings.frames import parse_frames
 from sleap_lab.settings.inputs import find_inputs, is_labels
 from sleap_lab.settings.objective import check_objective
-from sleap_lab.settings.outputs import check_outputs
 from sleap_lab.settings.thresholds import oks_stddevs, peak_thresholds
 
 

@@ -33,8 +33,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from sleap_lab.errors import ConfigError
 from sleap_lab.settings.check import check
+from sleap_lab.settings.check_outputs import writes_predictions
 from sleap_lab.settings.config import GROUPS, Config, defaults
-from sleap_lab.settings.outputs import writes_predictions
 from sleap_lab.settings.overrides import (
     Options,
     check_overrides,

@@ -188,7 +188,7 @@ def _check_together(jobs: Sequence[CheckedJob], unused: Sequence[str]) -> None:
     for name in unused:
         terminal.note(f"{name} is not used: there is {WITHOUT[name.partition('.')[0]]}")
     if any(job.config.tracker.tracking for job in jobs):
-        from sleap_lab.settings.tracker import check_tracker  # costs half a second
+        from sleap_lab.settings.check_tracker import check_tracker  # costs half a second
 
         for job in jobs:
             check_tracker(job.config.tracker)

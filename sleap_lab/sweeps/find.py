@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.runs import summary
-from sleap_lab.runs.entry import PARENT_TAG
+from sleap_lab.runs.mlflow_run import PARENT_TAG
 from sleap_lab.runs.snapshot import SNAPSHOT
 from sleap_lab.runs.store import SQLITE, client_of, first_line, probe, store_uri
 from sleap_lab.settings.config import LoggerConfig

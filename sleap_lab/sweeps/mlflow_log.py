@@ -8,7 +8,6 @@ from typing import Any
 
 from sleap_lab.errors import RunError
 from sleap_lab.runs import summary
-from sleap_lab.runs.entry import Entry, fill_run, is_complete, is_deleted, nest, open_run
 from sleap_lab.runs.lineage import Lineage, read_lineage
 from sleap_lab.runs.mlflow_log import (
     FIRST,
@@ -20,6 +19,7 @@ from sleap_lab.runs.mlflow_log import (
     parameters,
     sweep_name,
 )
+from sleap_lab.runs.mlflow_run import MlflowRun, fill_run, is_complete, is_deleted, nest, open_run
 from sleap_lab.runs.snapshot import read_document
 from sleap_lab.runs.store import Store, open_store, prepare_store
 from sleap_lab.runs.summary import SWEEP_FILE, RunSummary, overridden
@@ -161,7 +161,7 @@ def unlogged(store: Store, jobs: Sequence[Job]) -> list[Job]:
 
 def _entry(
     folder: Path, sweep: RunSummary, jobs: Sequence[Job], best: Best | None, logger: LoggerConfig
-) -> Entry:
+) -> MlflowRun:
     """Return the MLflow run of a sweep; without jobs, as it is while the sweep runs.
 
     It has the parameters and the metrics of the best job.
@@ -170,7 +170,7 @@ def _entry(
     overrides = [job.overrides for job in read_plan(folder).jobs]
     varied = varied_keys([job.overrides for job in jobs])
     decides = {} if best is None else {f"{FIRST}{best.criterion}": best.value}
-    return Entry(
+    return MlflowRun(
         name=logger.run_name or shorten(sweep_title(overrides)),
         tags={
             **logger.tags,
@@ -220,13 +220,13 @@ def _document(rows: Sequence[Row], best: Best | None) -> dict[str, list[Any]]:
 
 
 def _described(
-    entry: Entry,
+    entry: MlflowRun,
     store: Store,
     run_id: str,
     sweep: RunSummary,
     jobs: Sequence[Job],
     best: Best | None,
-) -> Entry:
+) -> MlflowRun:
     """Return the run of a sweep whose jobs are logged, with the description that links to them."""
     logged = {job.number: job.run.mlflow or {} for job in jobs if job.run is not None}
     said = description(

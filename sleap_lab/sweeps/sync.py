@@ -7,8 +7,8 @@ from pathlib import Path
 
 from sleap_lab.errors import RunError
 from sleap_lab.runs import summary
-from sleap_lab.runs.entry import is_complete, is_deleted
 from sleap_lab.runs.mlflow_log import mirror_run, read_logger
+from sleap_lab.runs.mlflow_run import is_complete, is_deleted
 from sleap_lab.runs.store import ARTIFACT_FOLDER, Store, first_line, prepare_store, store_uri
 from sleap_lab.settings.config import LoggerConfig
 from sleap_lab.sweeps.ledger import read_plan

@@ -19,8 +19,8 @@ import numpy as np
 
 from sleap_lab.poses.boxes import areas, bounding_boxes
 from sleap_lab.poses.record import Poses
+from sleap_lab.settings.check_tracker import known_animals
 from sleap_lab.settings.config import TrackerConfig
-from sleap_lab.settings.tracker import known_animals
 from sleap_lab.tracking.assign import hungarian
 from sleap_lab.tracking.doubt import body_length, decided, exchangeable, has_twin
 from sleap_lab.tracking.features import FEATURES, centroids

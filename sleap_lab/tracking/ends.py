@@ -1,4 +1,4 @@
-"""What is known about each detection from those of its run before it, or after it.
+"""What is known about each detection from those of its stretch before it, or after it.
 
 Poses are rarely complete where animals touch. What was not found of a pose was often found a few
 frames earlier, or later, and has moved along since. Lengths are in body lengths, points of the
@@ -46,7 +46,7 @@ class State:
 
     Attributes:
         bodies: The detections.
-        arriving: What those before it in its run tell, with velocities from there.
+        arriving: What those before it in its stretch tell, with velocities from there.
         leaving: What those after it tell, with velocities towards there.
         time: (n,) int, its time.
     """
@@ -60,12 +60,12 @@ class State:
 def know(
     bodies: Bodies, time: np.ndarray, before: np.ndarray, after: np.ndarray, rows: np.ndarray
 ) -> State:
-    """Collect what is known about detections in runs.
+    """Collect what is known about detections in stretches.
 
     Args:
         bodies: Their bodies.
         time: (n,) their times.
-        before: (n,) row of the detection before in its run; -1 for none.
+        before: (n,) row of the detection before in its stretch; -1 for none.
         after: (n,) row of the one after; -1 for none.
         rows: Rows that are asked for; of others nothing is collected.
     """

@@ -8,8 +8,8 @@ from sleap_lab.tracking.bodies import Bodies
 from sleap_lab.tracking.ends import State, compare, extent, know
 from sleap_lab.tracking.gaps import pairs_by_gap
 from sleap_lab.tracking.motion import Motion, learn_motion
-from sleap_lab.tracking.runs import Runs
 from sleap_lab.tracking.sight import Sight, learn_sight
+from sleap_lab.tracking.stretches import Stretches
 from sleap_lab.tracking.turns import Turns, learn_turns
 
 
@@ -51,20 +51,20 @@ class Evidence:
         return place + turn + self.sight.cost(seen.gap, rows, others)
 
 
-def learn(bodies: Bodies, time: np.ndarray, runs: Runs, rows: np.ndarray) -> Evidence:
-    """Learn from runs of detections of which there is little doubt.
+def learn(bodies: Bodies, time: np.ndarray, stretches: Stretches, rows: np.ndarray) -> Evidence:
+    """Learn from stretches of detections of which there is little doubt.
 
     Args:
         bodies: The detections.
         time: (n,) int, time of each.
-        runs: Detections joined to runs.
+        stretches: Detections joined to stretches.
         rows: Rows of which links are asked for afterwards.
     """
-    pairs = pairs_by_gap(time, runs.after)
+    pairs = pairs_by_gap(time, stretches.after)
     asked = np.zeros(len(time), dtype=bool)
     for some in (rows, *(end for pair in pairs for end in pair)):
         asked[some] = True
-    state = know(bodies, time, runs.before, runs.after, asked.nonzero()[0])
+    state = know(bodies, time, stretches.before, stretches.after, asked.nonzero()[0])
     seen = [compare(state, *pair) for pair in pairs]
     turns = learn_turns([each.turn for each in seen])
     nodes = max(len(bodies.body) - 1, 1)

@@ -12,11 +12,11 @@ Pairs = tuple[np.ndarray, np.ndarray]
 
 
 def pairs_by_gap(time: np.ndarray, after: np.ndarray) -> list[Pairs]:
-    """Return rows of detections of one run that are so far apart, for each gap of `GAPS`.
+    """Return rows of detections of one stretch that are so far apart, for each gap of `GAPS`.
 
     Args:
         time: (n,) int, time of each detection.
-        after: (n,) row of the one after it in its run; -1 for none.
+        after: (n,) row of the one after it in its stretch; -1 for none.
     """
     found, there, shift = [], np.arange(len(time)), 0
     for gap in GAPS:

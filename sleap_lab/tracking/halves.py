@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from sleap_lab.tracking.bodies import Bodies
-from sleap_lab.tracking.runs import slots
+from sleap_lab.tracking.stretches import slots
 
 USUAL = 2.0  # median misfits of a pose up to which two halves are a body like any other
 EQUAL = 1e-3  # body lengths by which any node may be off

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sleap_lab.tracking.bodies import Bodies
-from sleap_lab.tracking.runs import Runs
+from sleap_lab.tracking.stretches import Stretches
 from sleap_lab.tracking.watch import Watch, unwatched
 
 WORST = 25.0  # an exchange that motion makes dearer than this is not looked at
@@ -56,40 +56,40 @@ class Verdict(NamedTuple):
 
 def look_again(
     bodies: Bodies,
-    runs: Runs,
+    stretches: Stretches,
     doubtful: np.ndarray,
     cost: Cost,
     real: np.ndarray,
     watch: Watch = unwatched,
-) -> tuple[Runs, np.ndarray]:
+) -> tuple[Stretches, np.ndarray]:
     """Exchange what follows contacts where shape says so.
 
     Args:
         bodies: The detections.
-        runs: Detections joined to animals.
+        stretches: Detections joined to animals.
         doubtful: (n,) true for detections whose link to the one before may be wrong.
         cost: Gives the cost of links between rows.
         real: (n,) true for detections of an animal.
         watch: Is told how far this is; fewer sweeps than it expects may do.
 
     Returns:
-        The runs, and (n,) logarithm of the odds that the link to each detection is right; nan where
-        shape says nothing about it.
+        The stretches, and (n,) logarithm of the odds that the link to each detection is right; nan
+        where shape says nothing about it.
     """
     margin = np.full(len(real), np.nan)
     traits = _traits(bodies)
     if not traits.shape[1]:  # single nodes, or bodies that are all the same
-        return runs, margin
+        return stretches, margin
     for sweep in range(SWEEPS):
         margin[:] = np.nan
-        before, after = runs.before.copy(), runs.after.copy()
-        pairs = _pairs(runs, doubtful, cost, real)
+        before, after = stretches.before.copy(), stretches.after.copy()
+        pairs = _pairs(stretches, doubtful, cost, real)
         changed = False
         for number, (own, other, doubts) in enumerate(pairs):
             watch(sweep * len(pairs) + number, SWEEPS * len(pairs))
             if not (
-                np.array_equal(before[own], runs.before[own])
-                and np.array_equal(before[other], runs.before[other])
+                np.array_equal(before[own], stretches.before[own])
+                and np.array_equal(before[other], stretches.before[other])
             ):
                 changed = True  # looked at in the next sweep
                 continue
@@ -98,14 +98,14 @@ def look_again(
                 (doubts.own, doubts.other),
                 (doubts.other, doubts.own),
             ):
-                goal = np.where(verdict.exchanged, runs.after[partner], runs.after[row])
+                goal = np.where(verdict.exchanged, stretches.after[partner], stretches.after[row])
                 after[row], before[goal] = goal, row
                 margin[goal] = np.fmin(margin[goal], verdict.margin)
             changed |= bool(verdict.exchanged.any())
-        runs = Runs(before, after)
+        stretches = Stretches(before, after)
         if not changed:
             break
-    return runs, margin
+    return stretches, margin
 
 
 def _traits(bodies: Bodies) -> np.ndarray:
@@ -126,13 +126,13 @@ def _traits(bodies: Bodies) -> np.ndarray:
 
 
 def _pairs(
-    runs: Runs, doubtful: np.ndarray, cost: Cost, real: np.ndarray
+    stretches: Stretches, doubtful: np.ndarray, cost: Cost, real: np.ndarray
 ) -> list[tuple[np.ndarray, np.ndarray, Doubts]]:
     """Return the rows of every two animals that may have been confused, and where.
 
     The pairs of which motion knows least come first.
     """
-    first = runs.first()
+    first = stretches.first()
     rows = np.flatnonzero(real)
     rows = rows[np.lexsort((rows, first[rows]))]  # rows are in order of time
     animals = np.split(rows, np.flatnonzero(np.diff(first[rows])) + 1)
@@ -140,7 +140,7 @@ def _pairs(
         (own, other, doubts)
         for a, own in enumerate(animals[1:], start=1)
         for other, doubts in zip(
-            animals[:a], _doubts(runs, own, animals[:a], doubtful, cost), strict=True
+            animals[:a], _doubts(stretches, own, animals[:a], doubtful, cost), strict=True
         )
         if len(doubts.price)
     ]
@@ -148,13 +148,17 @@ def _pairs(
 
 
 def _doubts(
-    runs: Runs, own: np.ndarray, others: Sequence[np.ndarray], doubtful: np.ndarray, cost: Cost
+    stretches: Stretches,
+    own: np.ndarray,
+    others: Sequence[np.ndarray],
+    doubtful: np.ndarray,
+    cost: Cost,
 ) -> list[Doubts]:
     """Return where an animal and each of some others may have been confused.
 
     The costs of all are computed at once: many animals have so many pairs that calls take long.
     """
-    spans = [_span_one_moment(runs, own, other, doubtful) for other in others]
+    spans = [_span_one_moment(stretches, own, other, doubtful) for other in others]
     a, c, b, d = (np.concatenate(column) for column in zip(*spans, strict=True))
     price = cost(a, d) + cost(b, c) - cost(a, c) - cost(b, d)
     ends = np.cumsum([len(span[0]) for span in spans])[:-1]
@@ -165,7 +169,7 @@ def _doubts(
 
 
 def _span_one_moment(
-    runs: Runs, own: np.ndarray, other: np.ndarray, doubtful: np.ndarray
+    stretches: Stretches, own: np.ndarray, other: np.ndarray, doubtful: np.ndarray
 ) -> tuple[np.ndarray, ...]:
     """Return the ends of doubtful links of two animals, both of which span one moment, (k,) each.
 
@@ -173,7 +177,7 @@ def _span_one_moment(
         Rows from which the one animal's link leads, and to which; likewise of the other.
     """
     to, goal = (rows[doubtful[rows]] for rows in (own, other))
-    row, partner = runs.before[to], runs.before[goal]
+    row, partner = stretches.before[to], stretches.before[goal]
     # Rows are in order of time, links of one animal follow each other.
     low, high = np.searchsorted(goal, row, side="right"), np.searchsorted(partner, to)
     many = np.maximum(high - low, 0)

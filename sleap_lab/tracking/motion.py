@@ -141,11 +141,11 @@ def spanned_area(center: np.ndarray) -> float:
 
 
 def learn_motion(state: State, pairs: list[Pairs], seen: list[Comparison]) -> Motion:
-    """Learn the motion of a video from runs of detections without doubt.
+    """Learn the motion of a video from stretches of detections without doubt.
 
     Args:
         state: What is known about the detections.
-        pairs: Rows of detections of one run for each gap of `GAPS`.
+        pairs: Rows of detections of one stretch for each gap of `GAPS`.
         seen: The same compared.
     """
     area = spanned_area(state.bodies.center)

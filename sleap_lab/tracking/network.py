@@ -18,7 +18,7 @@ from scipy.sparse.csgraph import connected_components
 
 from sleap_lab.tracking.evidence import Evidence
 from sleap_lab.tracking.passage import REACH, UNKNOWN, UNSEEN, Passage
-from sleap_lab.tracking.runs import Runs, slots
+from sleap_lab.tracking.stretches import Stretches, slots
 
 GHOSTS = 0.03  # false detections of a frame
 HOLDING = 4.0  # cost per further detection of a tracklet that is left out
@@ -35,10 +35,10 @@ class Window:
     """A part of a video that is solved by itself.
 
     Attributes:
-        ends: (e,) last rows of the runs that end within it.
-        starts: (s,) first rows of the runs that start within it.
-        sources: Animals that are there before it without a run.
-        sinks: Animals that may stay there after it without a run.
+        ends: (e,) last rows of the stretches that end within it.
+        starts: (s,) first rows of the stretches that start within it.
+        sources: Animals that are there before it without a stretch.
+        sinks: Animals that may stay there after it without a stretch.
         between: Moments before and after it.
     """
 
@@ -50,13 +50,13 @@ class Window:
 
 
 class Solution(NamedTuple):
-    """Links between runs.
+    """Links between stretches.
 
     Attributes:
         rows: (k,) rows of the earlier detections.
         others: (k,) rows of the later ones.
         margin: (k,) how much worse the best solution without this link is.
-        left_out: (d,) first rows of the runs that no animal uses.
+        left_out: (d,) first rows of the stretches that no animal uses.
     """
 
     rows: np.ndarray
@@ -78,18 +78,18 @@ def link_cost(evidence: Evidence) -> Cost:
 
 
 def windows(
-    runs: Runs, time: np.ndarray, animals: int, uncertain: np.ndarray | None = None
+    stretches: Stretches, time: np.ndarray, animals: int, uncertain: np.ndarray | None = None
 ) -> list[Window]:
     """Cut a video at moments at which all animals are accounted for.
 
     Args:
-        runs: Detections joined to runs.
+        stretches: Detections joined to stretches.
         time: (n,) time of each.
         animals: Number of animals.
         uncertain: Moments after which the video is not cut even so.
     """
-    starts = (runs.before < 0).nonzero()[0]
-    ends = runs.last()[starts]
+    starts = (stretches.before < 0).nonzero()[0]
+    ends = stretches.last()[starts]
     at = np.unique(time)
     opened = np.bincount(np.searchsorted(at, time[starts]), minlength=len(at))
     closed = np.bincount(np.searchsorted(at, time[ends]), minlength=len(at))
@@ -116,29 +116,31 @@ def windows(
     ]
 
 
-def solve(runs: Runs, time: np.ndarray, cost: Cost, animals: int, anywhere: float) -> Solution:
-    """Join runs to at most as many paths as there are animals, at the smallest cost.
+def solve(
+    stretches: Stretches, time: np.ndarray, cost: Cost, animals: int, anywhere: float
+) -> Solution:
+    """Join stretches to at most as many paths as there are animals, at the smallest cost.
 
     Args:
-        runs: Detections joined to runs.
+        stretches: Detections joined to stretches.
         time: (n,) time of each.
         cost: Gives the cost of links between rows.
         animals: Number of animals.
         anywhere: Cost of a place of which nothing is known.
     """
-    first = runs.first()
+    first = stretches.first()
     size = np.bincount(first, minlength=len(time))
     drop = anywhere - np.log(GHOSTS) + HOLDING * (size - 1)
     solved: dict[tuple[float, float], Solution | None] = {}
     uncertain: set[float] = set()
     while True:
-        parts = windows(runs, time, animals, np.array(sorted(uncertain)))
+        parts = windows(stretches, time, animals, np.array(sorted(uncertain)))
         new = [part for part in parts if part.between not in solved]
         for part, costs in _tables(new, cost):
             solved[part.between] = _assign(part, costs, first, drop, anywhere)
         if all(solved[part.between] is not None for part in parts):
             break
-        # More runs than animals were counted: which of them is none is seen in a wider window.
+        # More stretches than animals were counted: which of them is none is seen in a wider window.
         for part in parts:
             if solved[part.between] is None:
                 uncertain |= {border for border in part.between if np.isfinite(border)}
@@ -165,13 +167,13 @@ def _tables(parts: list[Window], cost: Cost) -> Iterator[tuple[Window, np.ndarra
 def _assign(
     part: Window, costs: np.ndarray, first: np.ndarray, drop: np.ndarray, anywhere: float
 ) -> Solution | None:
-    """Solve a window; None where its runs cannot all be explained.
+    """Solve a window; None where its stretches cannot all be explained.
 
     Args:
         part: The window.
         costs: (e, s) cost of linking each end to each start.
-        first: (n,) first row of the run of each row.
-        drop: (n,) cost of leaving out a run, by its first row.
+        first: (n,) first row of the stretch of each row.
+        drop: (n,) cost of leaving out a stretch, by its first row.
         anywhere: Cost of an animal's first place.
     """
     n_ends, n_starts = costs.shape
@@ -181,7 +183,7 @@ def _assign(
     table[:n_ends, :n_starts] = costs
     table[n_ends:, :n_starts] = anywhere
     begins = first[part.ends]
-    own, column = (begins[:, None] == part.starts).nonzero()  # runs that also begin within it
+    own, column = (begins[:, None] == part.starts).nonzero()  # stretches that also begin within it
     table[own, column] = drop[begins[own]]
     rows, columns = linear_sum_assignment(table)
     if table[rows, columns].max(initial=0) >= IMPOSSIBLE:
@@ -214,19 +216,19 @@ def _margins(table: np.ndarray, columns: np.ndarray) -> np.ndarray:
 
 
 def join_near(
-    runs: Runs, time: np.ndarray, cost: Cost, anywhere: float, passage: Passage = UNKNOWN
+    stretches: Stretches, time: np.ndarray, cost: Cost, anywhere: float, passage: Passage = UNKNOWN
 ) -> Solution:
-    """Join runs across short gaps, however many animals there are; all others end and begin.
+    """Join stretches across short gaps, however many animals there are; all others end and begin.
 
     Args:
-        runs: Detections joined to runs.
+        stretches: Detections joined to stretches.
         time: (n,) time of each.
         cost: Gives the cost of links between rows.
         anywhere: Cost of a place of which nothing is known.
         passage: How often animals come, go and hide.
     """
     unlinked = anywhere + passage.parting
-    starts, ends = (side.nonzero()[0] for side in (runs.before < 0, runs.after < 0))
+    starts, ends = (side.nonzero()[0] for side in (stretches.before < 0, stretches.after < 0))
     none = np.zeros(0, dtype=np.intp)
     at, table = slots(time[starts])
     rows, others, costs = [none], [none], [none.astype(float)]

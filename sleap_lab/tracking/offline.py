@@ -8,8 +8,8 @@ import numpy as np
 
 from sleap_lab.errors import counted
 from sleap_lab.poses.record import Poses
+from sleap_lab.settings.check_tracker import known_animals
 from sleap_lab.settings.config import TrackerConfig
-from sleap_lab.settings.tracker import known_animals
 from sleap_lab.tracking.bodies import Bodies, describe_bodies
 from sleap_lab.tracking.evidence import Evidence, learn
 from sleap_lab.tracking.halves import join_halves
@@ -25,7 +25,7 @@ from sleap_lab.tracking.population import (
     count_paths,
     second_detections,
 )
-from sleap_lab.tracking.runs import Runs, joined
+from sleap_lab.tracking.stretches import Stretches, joined
 from sleap_lab.tracking.tracklets import MARGIN, find_tracklets
 from sleap_lab.tracking.watch import Watch, unwatched, within
 
@@ -152,46 +152,48 @@ def identify(
     second = second_detections(bodies.of(rows), time[rows], worth[rows], animals)
     rows = rows[~second | poses.user[rows]]
     bodies, when = bodies.of(rows), time[rows]
-    runs = find_tracklets(bodies, when, within(watch, SURE_LINKS))
+    stretches = find_tracklets(bodies, when, within(watch, SURE_LINKS))
     if tracklets is not None:
-        runs = _within(runs, tracklets[rows])
-    population = _population(bodies, when, runs, animals)
+        stretches = _within(stretches, tracklets[rows])
+    population = _population(bodies, when, stretches, animals)
     if animals is None and notes is not None:
         notes.append(_estimated(population))
-    paths = _paths(bodies, when, runs, population, watch)
-    first = paths.runs.first()
+    paths = _paths(bodies, when, stretches, population, watch)
+    first = paths.stretches.first()
     real = ~np.isin(first, paths.left_out)
     # Animals are numbered in order of time; who is first among equals does not matter.
     _, number = np.unique(first[real], return_inverse=True)
     tracks, scores = np.full(len(poses), -1), np.full(len(poses), np.nan)
-    sure = np.where(runs.before >= 0, WITHOUT_DOUBT, probability(paths.margin))
+    sure = np.where(stretches.before >= 0, WITHOUT_DOUBT, probability(paths.margin))
     tracks[rows[real]], scores[rows[real]] = number, sure[real]
     return tracks, scores
 
 
-def _population(bodies: Bodies, time: np.ndarray, runs: Runs, known: int | None) -> Population:
+def _population(
+    bodies: Bodies, time: np.ndarray, stretches: Stretches, known: int | None
+) -> Population:
     """Say how many animals there are, and whether they stay.
 
     Args:
         bodies: Detections without second ones.
         time: (n,) time of each.
-        runs: Detections joined to tracklets.
+        stretches: Detections joined to tracklets.
         known: Number of animals; None to estimate it.
     """
-    at_once, seen = count_animals(time, runs)
+    at_once, seen = count_animals(time, stretches)
     if seen >= SETTLED or (known and known <= at_once):
         return Population(known or at_once, True, bool(known))
-    ends = ((runs.before < 0) | (runs.after < 0)).nonzero()[0]
-    paths, passage = Paths(runs, np.zeros(0), np.zeros(0, dtype=np.intp)), UNKNOWN
+    ends = ((stretches.before < 0) | (stretches.after < 0)).nonzero()[0]
+    paths, passage = Paths(stretches, np.zeros(0), np.zeros(0, dtype=np.intp)), UNKNOWN
     for _ in range(2):  # tracklets alone show little of gaps, and too many paths are left
-        evidence = learn(bodies, time, paths.runs, ends)
+        evidence = learn(bodies, time, paths.stretches, ends)
         passing = Population(at_once, False)
-        paths = _solved(time, runs, link_cost(evidence), evidence.anywhere, passing, passage)
-        passage = learn_passage(paths.runs, time)
-    if known and known <= count_paths(time, paths.runs, OFTEN):
+        paths = _solved(time, stretches, link_cost(evidence), evidence.anywhere, passing, passage)
+        passage = learn_passage(paths.stretches, time)
+    if known and known <= count_paths(time, paths.stretches, OFTEN):
         return Population(known, True, True)  # nobody else can come
-    at_once = max(at_once, count_paths(time, paths.runs))
-    settled = animals_stay(time, paths.runs, at_once, bodies.center)
+    at_once = max(at_once, count_paths(time, paths.stretches))
+    settled = animals_stay(time, paths.stretches, at_once, bodies.center)
     return Population(known or at_once, settled, bool(known), rarely=True)
 
 
@@ -209,87 +211,89 @@ def _estimated(population: Population) -> str:
     )
 
 
-def _within(runs: Runs, tracklets: np.ndarray) -> Runs:
-    """Cut runs where they leave a tracklet."""
-    to = np.flatnonzero(runs.before >= 0)
-    to = to[tracklets[to] == tracklets[runs.before[to]]]
-    return joined(len(tracklets), runs.before[to], to)
+def _within(stretches: Stretches, tracklets: np.ndarray) -> Stretches:
+    """Cut stretches where they leave a tracklet."""
+    to = np.flatnonzero(stretches.before >= 0)
+    to = to[tracklets[to] == tracklets[stretches.before[to]]]
+    return joined(len(tracklets), stretches.before[to], to)
 
 
 class Paths(NamedTuple):
-    """Animals as runs of detections.
+    """Animals as stretches of detections.
 
     Attributes:
-        runs: Detections joined to animals.
+        stretches: Detections joined to animals.
         margin: (n,) how much worse the best solution without the link to each detection is; inf
             where there is none.
-        left_out: First rows of the runs that are no animal.
+        left_out: First rows of the stretches that are no animal.
     """
 
-    runs: Runs
+    stretches: Stretches
     margin: np.ndarray
     left_out: np.ndarray
 
 
 def _paths(
-    bodies: Bodies, time: np.ndarray, runs: Runs, population: Population, watch: Watch
+    bodies: Bodies, time: np.ndarray, stretches: Stretches, population: Population, watch: Watch
 ) -> Paths:
     """Join tracklets to animals; each pass knows the paths and the motion of the one before."""
-    paths = Paths(runs, np.full(len(time), np.inf), np.zeros(0, dtype=np.intp))
-    ends = ((runs.before < 0) | (runs.after < 0)).nonzero()[0]
+    paths = Paths(stretches, np.full(len(time), np.inf), np.zeros(0, dtype=np.intp))
+    ends = ((stretches.before < 0) | (stretches.after < 0)).nonzero()[0]
     evidence: Evidence | None = None
     for number in range(PASSES):
         watch(number, PASSES, ALL_LINKS)
-        known, evidence = paths.runs, None  # what the pass before learned is large
+        known, evidence = paths.stretches, None  # what the pass before learned is large
         evidence = learn(bodies, time, known, ends)
         passage = learn_passage(known, time) if number else UNKNOWN
-        paths = _solved(time, runs, link_cost(evidence), evidence.anywhere, population, passage)
-        if np.array_equal(paths.runs.after, known.after):
+        cost = link_cost(evidence)
+        paths = _solved(time, stretches, cost, evidence.anywhere, population, passage)
+        if np.array_equal(paths.stretches.after, known.after):
             break  # the next pass would learn the same
     assert evidence is not None, "there is a first pass"
-    doubtful = (paths.runs.before >= 0) & (runs.before < 0)
-    real = ~np.isin(paths.runs.first(), paths.left_out)
+    doubtful = (paths.stretches.before >= 0) & (stretches.before < 0)
+    real = ~np.isin(paths.stretches.first(), paths.left_out)
     told = within(watch, SHAPES)
     told(0, 1)
-    whole, odds = look_again(bodies, paths.runs, doubtful, link_cost(evidence), real, told)
-    return paths._replace(runs=whole, margin=np.where(np.isnan(odds), paths.margin, odds))
+    whole, odds = look_again(bodies, paths.stretches, doubtful, link_cost(evidence), real, told)
+    return paths._replace(stretches=whole, margin=np.where(np.isnan(odds), paths.margin, odds))
 
 
 def _solved(
     time: np.ndarray,
-    runs: Runs,
+    stretches: Stretches,
     cost: Cost,
     anywhere: float,
     population: Population,
     passage: Passage,
 ) -> Paths:
-    margin = np.where(runs.before >= 0, MARGIN, np.inf)
-    paths = Paths(runs, margin, np.zeros(0, dtype=np.intp))
+    margin = np.where(stretches.before >= 0, MARGIN, np.inf)
+    paths = Paths(stretches, margin, np.zeros(0, dtype=np.intp))
     if population.settled:
         for least in (MARGIN, 0.0):
-            sizes = [len(part.ends) for part in windows(paths.runs, time, population.animals)]
+            sizes = [len(part.ends) for part in windows(paths.stretches, time, population.animals)]
             if max(sizes, default=0) <= LARGEST:
                 break
-            near = join_near(paths.runs, time, cost, anywhere)
+            near = join_near(paths.stretches, time, cost, anywhere)
             paths = _with(paths, near, near.margin >= least)
-        found = solve(paths.runs, time, cost, population.animals, anywhere)
+        found = solve(paths.stretches, time, cost, population.animals, anywhere)
         return _with(paths, found, found.margin >= 0)
-    near = join_near(runs, time, cost, anywhere, passage)
+    near = join_near(stretches, time, cost, anywhere, passage)
     paths = _with(paths, near, near.margin >= 0)
-    whole = (paths.runs.before < 0) & (paths.runs.after >= 0)
+    whole = (paths.stretches.before < 0) & (paths.stretches.after >= 0)
     if population.known and whole.sum() > population.animals:
-        found = solve(paths.runs, time, cost, population.animals, anywhere)
+        found = solve(paths.stretches, time, cost, population.animals, anywhere)
         return _with(paths, found, found.margin >= 0)
-    alone = (paths.runs.before < 0) & (paths.runs.after < 0)
+    alone = (paths.stretches.before < 0) & (paths.stretches.after < 0)
     return paths._replace(left_out=alone.nonzero()[0])
 
 
 def _with(paths: Paths, found: Solution, chosen: np.ndarray) -> Paths:
     """Add the chosen links of a solution."""
-    before, after, margin = paths.runs.before.copy(), paths.runs.after.copy(), paths.margin.copy()
+    before, after = paths.stretches.before.copy(), paths.stretches.after.copy()
+    margin = paths.margin.copy()
     rows, others = found.rows[chosen], found.others[chosen]
     before[others], after[rows], margin[others] = rows, others, found.margin[chosen]
-    return Paths(Runs(before, after), margin, found.left_out)
+    return Paths(Stretches(before, after), margin, found.left_out)
 
 
 def probability(margin: np.ndarray) -> np.ndarray:

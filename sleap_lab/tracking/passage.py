@@ -11,9 +11,9 @@ import numpy as np
 
 from sleap_lab.tracking.gaps import GAPS
 from sleap_lab.tracking.motion import LEAP
-from sleap_lab.tracking.runs import Runs
+from sleap_lab.tracking.stretches import Stretches
 
-REACH = GAPS[-1]  # frames over which runs are joined where animals come and go
+REACH = GAPS[-1]  # frames over which stretches are joined where animals come and go
 UNSEEN = 3.0  # cost of not being seen for a while
 WIDTH = np.diff(GAPS)  # gaps that are counted together, without those of a single frame
 FEW = 1.0  # absences of each of these kinds that are expected beforehand
@@ -37,18 +37,18 @@ UNKNOWN = Passage(
 """What is assumed where nothing is known: of gaps, twice as long ones are as common."""
 
 
-def learn_passage(runs: Runs, time: np.ndarray) -> Passage:
+def learn_passage(stretches: Stretches, time: np.ndarray) -> Passage:
     """Learn from paths that animals take; things that are seen once are none.
 
     Args:
-        runs: Detections joined to paths.
+        stretches: Detections joined to paths.
         time: (n,) time of each detection.
     """
-    to = (runs.before >= 0).nonzero()[0]
-    gap = time[to] - time[runs.before[to]]
+    to = (stretches.before >= 0).nonzero()[0]
+    gap = time[to] - time[stretches.before[to]]
     absences = np.histogram(gap, np.array(GAPS) + 1)[0] + FEW
     # Whoever is there at the start has not come, but counts as one: never is not known.
-    comings = float(((runs.before < 0) & (runs.after >= 0)).sum()) + FEW
+    comings = float(((stretches.before < 0) & (stretches.after >= 0)).sum()) + FEW
     moments, seen = len(np.unique(time)), float(len(to)) + comings
     likely = np.repeat(absences / WIDTH, WIDTH) / seen
     hiding = np.concatenate([[0.0, 0.0], -np.log(likely) - UNSEEN])

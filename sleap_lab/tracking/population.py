@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sleap_lab.tracking.bodies import Bodies
-from sleap_lab.tracking.runs import Runs, slots
+from sleap_lab.tracking.stretches import Stretches, slots
 
 OFTEN = 0.03  # share of the frames in which as many animals must be seen at once
 SETTLED = 1 / 3  # share of the moments at which all are there, from which they surely stay
@@ -38,17 +38,17 @@ class Population(NamedTuple):
     rarely: bool = False
 
 
-def count_animals(time: np.ndarray, runs: Runs) -> tuple[int, float]:
+def count_animals(time: np.ndarray, stretches: Stretches) -> tuple[int, float]:
     """Estimate how many animals are there at once at most, and how often all of them are seen.
 
     Args:
         time: (n,) time of each detection.
-        runs: Detections joined to tracklets; ghosts are hardly ever part of one.
+        stretches: Detections joined to tracklets; ghosts are hardly ever part of one.
 
     Returns:
         The number, and the share of the moments at which so many are seen.
     """
-    joined = (runs.before >= 0) | (runs.after >= 0)
+    joined = (stretches.before >= 0) | (stretches.after >= 0)
     real = joined if joined.sum() * 2 > len(time) else np.ones(len(time), dtype=bool)
     _, counts = np.unique(time[real], return_counts=True)
     often = max(OFTEN * len(counts), min(2, len(counts)))
@@ -56,7 +56,7 @@ def count_animals(time: np.ndarray, runs: Runs) -> tuple[int, float]:
     return animals, float((counts >= animals).mean())
 
 
-def count_paths(time: np.ndarray, paths: Runs, share: float = 0.5) -> int:
+def count_paths(time: np.ndarray, paths: Stretches, share: float = 0.5) -> int:
     """Estimate how many animals are there in a share of the moments, seen or not.
 
     Where many detections are missing, all animals are hardly ever seen at once; their paths go on.
@@ -75,14 +75,14 @@ def count_paths(time: np.ndarray, paths: Runs, share: float = 0.5) -> int:
     return int(np.quantile(there, 1 - share, method="inverted_cdf"))
 
 
-def _there(time: np.ndarray, paths: Runs, first: np.ndarray) -> np.ndarray:
+def _there(time: np.ndarray, paths: Stretches, first: np.ndarray) -> np.ndarray:
     """Return (frames,) how many paths are there at each moment, given their first rows."""
     at = np.unique(time)
     came, went = np.sort(time[first]), np.sort(time[paths.last()[first]])
     return np.searchsorted(came, at, side="right") - np.searchsorted(went, at)
 
 
-def animals_stay(time: np.ndarray, paths: Runs, animals: int, places: np.ndarray) -> bool:
+def animals_stay(time: np.ndarray, paths: Stretches, animals: int, places: np.ndarray) -> bool:
     """Return whether the same animals are there all the time, seen or not.
 
     They are where all of them, and nobody else, are there often: how many passers-by are there

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sleap_lab.poses.boxes import areas, bounding_boxes, intersections
+from sleap_lab.settings.check_tracker import ABSENCE
 from sleap_lab.settings.config import TrackerConfig
-from sleap_lab.settings.tracker import ABSENCE
 from sleap_lab.tracking.features import centroids
 
 EPSILON = float(np.spacing(1))  # keeps the OKS of a pose without area defined

@@ -11,8 +11,8 @@ import numpy as np
 
 from sleap_lab.errors import counted
 from sleap_lab.poses.record import Poses, concatenate
+from sleap_lab.settings.check_tracker import ABSENCE, check_tracker, known_animals
 from sleap_lab.settings.config import TrackerConfig
-from sleap_lab.settings.tracker import ABSENCE, check_tracker, known_animals
 from sleap_lab.tracking.cleanup import connect_single_breaks, cull
 from sleap_lab.tracking.doubt import in_order
 from sleap_lab.tracking.linker import Linker

@@ -1,4 +1,4 @@
-"""Tracklets: runs of detections that without doubt are one animal."""
+"""Tracklets: stretches of detections that without doubt are one animal."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ import numpy as np
 from sleap_lab.tracking.bodies import Bodies
 from sleap_lab.tracking.evidence import learn
 from sleap_lab.tracking.motion import LEAP
-from sleap_lab.tracking.runs import Runs, joined, slots
+from sleap_lab.tracking.stretches import Stretches, joined, slots
 from sleap_lab.tracking.watch import Watch, unwatched
 
 MARGIN = 5.0  # a link is sure where any other is worse by this much (odds of 150 to 1)
@@ -18,7 +18,7 @@ AT_ONCE = 200_000  # pairs that are compared at once, for the sake of memory
 Pairs = tuple[np.ndarray, np.ndarray]
 
 
-def find_tracklets(bodies: Bodies, time: np.ndarray, watch: Watch = unwatched) -> Runs:
+def find_tracklets(bodies: Bodies, time: np.ndarray, watch: Watch = unwatched) -> Stretches:
     """Find the links of which there is no doubt.
 
     A link of two successive moments is sure where each is by far the likeliest for the other, where
@@ -41,7 +41,7 @@ def find_tracklets(bodies: Bodies, time: np.ndarray, watch: Watch = unwatched) -
     return joined(len(time), *_undisputed(at, table, time, evidence.cost, *sure))
 
 
-def _likelier(bodies: Bodies, time: np.ndarray, table: np.ndarray, likely: Runs) -> Runs:
+def _likelier(bodies: Bodies, time: np.ndarray, table: np.ndarray, likely: Stretches) -> Stretches:
     """Return the likely links by what likely links show."""
     evidence = learn(bodies, time, likely, np.arange(len(time)))
     limit = evidence.anywhere - np.log(LEAP)
@@ -111,13 +111,13 @@ def _undisputed(
         rows: (k,) rows of the earlier detections.
         others: (k,) rows of the later ones.
     """
-    runs = joined(len(time), rows, others)
+    stretches = joined(len(time), rows, others)
     worth = np.full(len(time), np.inf)  # by the row that a link ends at
     worth[others] = cost(rows, others)
     doubtful = np.zeros(len(time), dtype=bool)  # likewise
     place = np.searchsorted(at, time)
-    first, last = time[runs.first()], time[runs.last()]
-    ends, starts = (side.nonzero()[0] for side in (runs.after < 0, runs.before < 0))
+    first, last = time[stretches.first()], time[stretches.last()]
+    ends, starts = (side.nonzero()[0] for side in (stretches.after < 0, stretches.before < 0))
     for lag in range(2, MEMORY + 1):
         for lost, sign in ((ends, 1), (starts, -1)):
             there = place[lost] + sign * lag
@@ -125,9 +125,9 @@ def _undisputed(
             own = np.repeat(lost[inside], table.shape[1])
             seen = table[there[inside]].ravel()
             # The link at which a detection that ends a gap is linked to, or from.
-            link = np.where(sign > 0, seen, runs.after[seen])
+            link = np.where(sign > 0, seen, stretches.after[seen])
             fits = (seen >= 0) & (link >= 0) & (worth[link] < np.inf)
-            # A run that began after somebody was lost may be that one itself.
+            # A stretch that began after somebody was lost may be that one itself.
             fits &= (first[link] <= time[own]) if sign > 0 else (last[link] >= time[own])
             own, seen, link = own[fits], seen[fits], link[fits]
             if len(own):

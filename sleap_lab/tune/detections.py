@@ -7,7 +7,7 @@ from functools import lru_cache
 from sleap_lab import terminal
 from sleap_lab.errors import RunError
 from sleap_lab.inference.cache import Cache
-from sleap_lab.inference.cached import detect_cached, open_cache
+from sleap_lab.inference.cached_stages import detect_cached, open_cache
 from sleap_lab.inference.detect import Inference
 from sleap_lab.inference.models import device_name
 from sleap_lab.inference.shards import check_devices, predictor

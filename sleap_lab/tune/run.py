@@ -12,14 +12,14 @@ from sleap_lab.errors import ConfigError, RunError, counted
 from sleap_lab.errors.interruption import interruptible
 from sleap_lab.evaluation.videos import compared, match_videos
 from sleap_lab.files.log import logging_to
-from sleap_lab.inference.cached import open_cache
+from sleap_lab.inference.cached_stages import open_cache
 from sleap_lab.inference.fingerprint import array_hash, fingerprint, results_version
 from sleap_lab.inference.preparation import check_stages, open_inputs
 from sleap_lab.media.labels import to_labels
+from sleap_lab.settings.check_tracker import check_tracker
 from sleap_lab.settings.compose import Configs, compose_config
 from sleap_lab.settings.config import OUTPUTS, Config, FiltersConfig, TrackerConfig
 from sleap_lab.settings.overrides import parse_overrides
-from sleap_lab.settings.tracker import check_tracker
 from sleap_lab.tracking.tracker import ReadImage
 from sleap_lab.tune.asked import asked_space, defaults_of
 from sleap_lab.tune.detections import detect_all, redetecting, uncorrected

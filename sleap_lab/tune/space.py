@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from sleap_lab.poses.record import Poses
+from sleap_lab.settings.check_tracker import ABSENCE
 from sleap_lab.settings.config import FiltersConfig, TrackerConfig
 from sleap_lab.settings.similarities import SIMILARITIES
-from sleap_lab.settings.tracker import ABSENCE
 
 Settings = dict[str, Any]
 """Config key -> value."""

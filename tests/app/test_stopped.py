@@ -20,13 +20,13 @@ TRACKS_FOR_EVER = """
 import sys
 from sleap_lab import terminal
 from sleap_lab.cli import main
-from sleap_lab.inference import cached
+from sleap_lab.inference import cached_stages
 
 def track(poses, config, read_image, notes, watch):
     while True:
         watch(1, len(poses.frames))
 
-cached.track = track
+cached_stages.track = track
 terminal.SECONDS_BETWEEN_LINES = 0.1
 main(sys.argv[1:])
 """

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import pytest
 import sleap_io as sio
 
-from sleap_lab.runs.entry import PARENT_TAG
+from sleap_lab.runs.mlflow_run import PARENT_TAG
 from sleap_lab.runs.summary import process_exists
 
 

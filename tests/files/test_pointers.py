@@ -1,8 +1,8 @@
 import pytest
 
-from sleap_lab.checkpoints.legacy import read_layers
+from sleap_lab.checkpoints.keras_weights import read_layers
 from sleap_lab.checkpoints.legacy_config import read_legacy_config
-from sleap_lab.checkpoints.native import read_state_dict
+from sleap_lab.checkpoints.torch_weights import read_state_dict
 from sleap_lab.checkpoints.training_config import read_yaml_config
 from sleap_lab.errors import SleapLabError
 from sleap_lab.evaluation.files import load_metrics

@@ -26,7 +26,7 @@ import yaml
 from omegaconf import OmegaConf
 
 from sleap_lab.checkpoints import load_network, read_training_config
-from sleap_lab.checkpoints.native import read_state_dict
+from sleap_lab.checkpoints.torch_weights import read_state_dict
 from sleap_lab.errors import RunError
 from sleap_lab.evaluation.files import load_metrics, read_frames
 from sleap_lab.files.safe_load import read_yaml

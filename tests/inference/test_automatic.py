@@ -9,7 +9,7 @@ import torch
 from sleap_lab.inference import automatic
 from sleap_lab.inference.automatic import settled, settled_for
 from sleap_lab.inference.cache import Cache
-from sleap_lab.inference.cached import detect_cached
+from sleap_lab.inference.cached_stages import detect_cached
 from sleap_lab.inference.detect import detect
 from sleap_lab.media.open_source import open_source
 from sleap_lab.pipelines import batch_size, pipeline, precision

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sleap_lab.inference import cache as module
-from sleap_lab.inference.cache import Cache, Result, clear, entries, remember
+from sleap_lab.inference.cache import Cache, StageResult, clear, entries, remember
 
 KEY, OTHER, THIRD = (digit * 64 for digit in "abc")
 
@@ -26,7 +26,7 @@ class Work:
 
     def __call__(self):
         self.times += 1
-        return Result(
+        return StageResult(
             {"points": self.points, "header": np.array("text")}, self.facts, self.complete
         )
 
@@ -158,7 +158,7 @@ def test_what_goes_wrong_in_the_computation_comes_through_and_leaves_nothing_loc
 def test_what_comes_out_is_what_went_in(tmp_path, arrays, facts):
     cache = Cache(tmp_path)
     clear(tmp_path)
-    remember(cache, KEY, lambda: Result(arrays, facts), stage="any")
+    remember(cache, KEY, lambda: StageResult(arrays, facts), stage="any")
     found, recalled = remember(cache, KEY, Work(), stage="any")
     assert recalled
     assert found.facts == facts
@@ -217,7 +217,7 @@ class Marker:
 def test_nothing_is_unpickled(cache, warnings, tmp_path):
     bomb = np.empty(1, dtype=object)
     bomb[0] = Marker(str(tmp_path / "ran"))
-    store(cache, work=lambda: Result({"points": bomb}))
+    store(cache, work=lambda: StageResult({"points": bomb}))
     assert not store(cache)[1]
     assert "it holds objects, which are not read" in warnings[0]
     assert not (tmp_path / "ran").exists()
@@ -311,7 +311,7 @@ def work():
     with open(folder / "log", "a") as log:
         log.write("computed\\n")
     time.sleep(0.3)
-    return module.Result({"points": np.arange(5.0)}, {"kind": "topdown"})
+    return module.StageResult({"points": np.arange(5.0)}, {"kind": "topdown"})
 
 cache = module.Cache(folder / "cache", warn=lambda text: None)
 """

@@ -9,8 +9,8 @@ import torch
 
 from sleap_lab.errors import RunError
 from sleap_lab.inference import chunks
-from sleap_lab.inference.cache import Cache, Result, entries, remember
-from sleap_lab.inference.cached import detect_cached
+from sleap_lab.inference.cache import Cache, StageResult, entries, remember
+from sleap_lab.inference.cached_stages import detect_cached
 from sleap_lab.inference.detect import detect
 from sleap_lab.inference.fingerprint import fingerprint
 from sleap_lab.media.open_source import open_source
@@ -235,7 +235,7 @@ def test_a_part_holds_what_belongs_to_its_frames(tmp_path):
 def test_a_part_that_does_not_fit_is_not_taken(tmp_path, start, stop, fits):
     frames = np.array([(0, index) for index in range(10)])
     source, cache = Source(Path("a.mp4"), [], frames, None), Cache(tmp_path)
-    part = Result(
+    part = StageResult(
         make_poses(Skeleton(("a",)), [], frames=frames[start:stop]).to_arrays(),
         {"start": start, "stop": stop, "lost": []},
     )

@@ -12,7 +12,7 @@ import torch
 
 from sleap_lab.errors import RunError
 from sleap_lab.inference.cache import Cache, entries
-from sleap_lab.inference.cached import detect_cached
+from sleap_lab.inference.cached_stages import detect_cached
 from sleap_lab.inference.detect import detect
 from sleap_lab.inference.pieces import join_pieces, write_piece
 from sleap_lab.media.open_source import open_source

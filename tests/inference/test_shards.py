@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from sleap_lab import experiment
 from sleap_lab.errors import ConfigError, RunError
-from sleap_lab.inference import shard, shards
+from sleap_lab.inference import shard_process, shards
 from sleap_lab.inference.cache import Cache, entries
-from sleap_lab.inference.cached import detect_cached
+from sleap_lab.inference.cached_stages import detect_cached
 from sleap_lab.inference.detect import detect
 from sleap_lab.inference.shards import check_devices, predictor, shard_ranges
 from sleap_lab.inference.stopwatch import Stopwatch
@@ -141,7 +141,7 @@ def in_turn(monkeypatch):
             function(fabric)
 
     monkeypatch.setattr(devices, "launch", launch)
-    monkeypatch.setattr(shard, "_interrupt_on_signal", lambda: None)
+    monkeypatch.setattr(shard_process, "_interrupt_on_signal", lambda: None)
 
 
 def predicted(config, cache):
@@ -206,7 +206,7 @@ def test_whatever_the_cache(config, tmp_path, in_turn, mode):
 
 def test_what_a_range_has_is_not_done_again(config, tmp_path, in_turn, monkeypatch):
     cache = Cache(tmp_path)
-    work = shard._predict
+    work = shard_process._predict
 
     def stopped(rank, *arguments):
         if rank == 1:
@@ -214,7 +214,7 @@ def test_what_a_range_has_is_not_done_again(config, tmp_path, in_turn, monkeypat
         work(rank, *arguments)
 
     with monkeypatch.context() as broken:
-        broken.setattr(shard, "_predict", stopped)
+        broken.setattr(shard_process, "_predict", stopped)
         with pytest.raises(RunError, match="stopped"):
             predicted(config, cache)
     assert sorted(entry.stage for entry in entries(tmp_path)) == ["index", "network", "predict"]
@@ -235,7 +235,7 @@ def test_frames_that_cannot_be_read_are_counted_over_all_ranges(
 
     source = open_source(config.data)
     monkeypatch.setattr(Source, "pixels", broken)
-    monkeypatch.setattr(shard, "open_source", lambda data, index: source)
+    monkeypatch.setattr(shard_process, "open_source", lambda data, index: source)
     config.data.max_bad_share = 2 / N
     outcomes, cache = {}, Cache(tmp_path)
 
@@ -275,7 +275,7 @@ def test_errors_of_a_process_come_through(
     def fail(*arguments):
         raise error
 
-    monkeypatch.setattr(shard, "_predict", fail)
+    monkeypatch.setattr(shard_process, "_predict", fail)
     with pytest.raises(raised, match=message):
         predicted(config, Cache(tmp_path))
 
@@ -313,10 +313,10 @@ def test_each_process_has_as_many_threads_as_one_would_have(
     monkeypatch.setattr("torch.get_num_threads", lambda: 7)
     monkeypatch.setattr("torch.set_num_threads", told.append)
     config.runtime.num_threads = wanted
-    work = shard._predict
+    work = shard_process._predict
     seen = []
     monkeypatch.setattr(
-        shard,
+        shard_process,
         "_predict",
         lambda rank, device, task, done: seen.append(task) or work(rank, device, task, done),
     )

@@ -8,7 +8,7 @@ import torch
 from sleap_lab.checkpoints import load_network, read_training_config
 from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.networks.preprocess import ImageSpec
-from sleap_lab.pipelines import running
+from sleap_lab.pipelines import backend
 from sleap_lab.pipelines.model import FrameBatch
 from sleap_lab.pipelines.pipeline import (
     build_pipeline,
@@ -698,7 +698,7 @@ def test_networks_are_compiled_where_asked(topdown_paths, monkeypatch, wanted):
         tell("A network is not compiled.")
         return network
 
-    monkeypatch.setattr(running, "Compiled", compiled)
+    monkeypatch.setattr(backend, "Compiled", compiled)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     pipeline = build_pipeline(
         ModelConfig(paths=topdown_paths),

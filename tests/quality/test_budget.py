@@ -8,7 +8,7 @@ from sleap_lab.quality.assess import Quality
 from sleap_lab.quality.budget import BESIDE, RATE, SHAPE, Proofread, most_left, promise
 from sleap_lab.quality.kinds import KINDS
 from sleap_lab.quality.neighbours import in_order
-from sleap_lab.quality.proxies import whole
+from sleap_lab.quality.signs import whole
 from sleap_lab.quality.suspects import suspects
 
 

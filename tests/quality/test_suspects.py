@@ -9,7 +9,7 @@ from sleap_lab.poses.record import Skeleton, make_poses
 from sleap_lab.quality.assess import Quality, assess
 from sleap_lab.quality.kinds import KINDS
 from sleap_lab.quality.neighbours import in_order
-from sleap_lab.quality.proxies import Found
+from sleap_lab.quality.signs import Found
 from sleap_lab.quality.suspects import REACH, suspects, write_suspects
 from sleap_lab.tracking.offline import identify
 

@@ -6,7 +6,7 @@ import pytest
 
 from sleap_lab.evaluation import Switch
 from sleap_lab.poses.record import Skeleton, make_poses
-from sleap_lab.report import overlay
+from sleap_lab.report import still
 from sleap_lab.report.pictures import (
     _legend,
     even_frames,
@@ -65,7 +65,7 @@ def test_legend_of_a_part_names_the_animals_in_it():
     poses = make_poses(
         Skeleton(("a", "b"), ()), points, tracks=[2, 1, 0], track_names=("x", "y", "z")
     )
-    window = overlay.Window(0, 0, 96, 96)
+    window = still.Window(0, 0, 96, 96)
     assert [name for name, _ in _legend(poses, window)] == ["x", "y"]
     assert [name for name, _ in _legend(poses, None)] == ["x", "y", "z"]
 

@@ -6,7 +6,7 @@ import pytest
 
 from sleap_lab.errors import ConfigError
 from sleap_lab.runs.listing import (
-    Run,
+    ListedRun,
     chosen,
     config_of,
     data_of,
@@ -117,4 +117,4 @@ def test_later_tags_replace_and_remove_earlier_ones(outputs):
     add_tags(folder, {"lab": "", "animal": "mouse"})
     add_tags(folder, {"day": "3"})
     assert tags_of(folder) == {"animal": "mouse", "day": "3"}
-    assert chosen([Run(folder, open_one(str(folder)).record)], ["tag.animal=mouse"])
+    assert chosen([ListedRun(folder, open_one(str(folder)).record)], ["tag.animal=mouse"])

@@ -18,7 +18,7 @@ import pytest
 
 from sleap_lab.errors import RunError
 from sleap_lab.runs import store as store_module
-from sleap_lab.runs.entry import Entry, fill_run, open_run
+from sleap_lab.runs.mlflow_run import MlflowRun, fill_run, open_run
 from sleap_lab.runs.store import (
     VIEW_TAG,
     close_orphans,
@@ -106,7 +106,7 @@ def test_any_name_of_a_folder_will_do(root, logger, tmp_path, monkeypatch, name)
     assert store.uri == f"sqlite:///{folder}/mlflow.db"
     (folder / "a.txt").write_text("poses")
     run = RunSummary(started=STARTED, ended=ENDED)
-    entry = Entry("x", {"where": str(folder)}, files={"snapshot/a.txt": folder / "a.txt"})
+    entry = MlflowRun("x", {"where": str(folder)}, files={"snapshot/a.txt": folder / "a.txt"})
     opened = open_run(store, folder, "run.json", run, entry)
     run_id = opened.id
     fill_run(store, opened, entry, status="FINISHED", ended=ENDED)
@@ -267,7 +267,7 @@ def test_orphans_are_closed_and_living_runs_are_not(tmp_path, root, logger, stor
     gone = subprocess.Popen([sys.executable, "-S", "-c", ""])
     gone.wait()
     orphan, alive = (
-        open_run(store, tmp_path, "run.json", RunSummary(), Entry(name, {})).id
+        open_run(store, tmp_path, "run.json", RunSummary(), MlflowRun(name, {})).id
         for name in ("orphan", "alive")
     )
     store.client.set_tag(orphan, "sleap_lab.pid", str(gone.pid))

@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sleap_lab.poses.record import Skeleton, make_poses
+from sleap_lab.settings.check_tracker import check_tracker
 from sleap_lab.settings.config import TrackerConfig
-from sleap_lab.settings.tracker import check_tracker
 from sleap_lab.tracking import track
 from sleap_lab.tracking.absence import AbsenceLinker, _free, detection_scores, shifts, typical_area
 from sleap_lab.tracking.similarity import scoring

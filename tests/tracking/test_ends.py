@@ -19,8 +19,8 @@ def bodies_of(points):
     return Bodies(10.0, center, heading, points, BODY, np.full(3, 1 / 3))
 
 
-def run(points, time=None):
-    """What is known of the detections of one run."""
+def stretch(points, time=None):
+    """What is known of the detections of one stretch."""
     n = len(points)
     rows = np.arange(n)
     time = rows if time is None else np.array(time)
@@ -28,7 +28,7 @@ def run(points, time=None):
 
 
 def test_missing_nodes_move_along_with_those_that_were_found():
-    state = run([[1, 2, 3], [NAN, 2.5, 3.3], [NAN, NAN, 4.3]])
+    state = stretch([[1, 2, 3], [NAN, 2.5, 3.3], [NAN, NAN, 4.3]])
     # Nodes 2 and 3 move by 0.5 and 0.3, so node 1 by 0.4; then node 3 moves by 1.
     assert state.arriving.pose[1] == pytest.approx([1.4, 2.5, 3.3])
     assert state.arriving.pose[2] == pytest.approx([2.4, 3.5, 4.3])
@@ -41,7 +41,7 @@ def test_missing_nodes_move_along_with_those_that_were_found():
 
 
 def test_velocities_are_measured_over_the_last_detections_in_the_direction_of_time():
-    state = run([[0, 1, 2], [1, 2, NAN], [3, 4, 5], [7, 8, 9]], time=[0, 1, 2, 4])
+    state = stretch([[0, 1, 2], [1, 2, NAN], [3, 4, 5], [7, 8, 9]], time=[0, 1, 2, 4])
     assert state.arriving.velocity[3].tolist() == pytest.approx([4 / 2, 6 / 3, 7 / 4, 7 / 4])
     assert state.leaving.velocity[0].tolist() == pytest.approx([1, 3 / 2, 7 / 4, 7 / 4])
     assert np.isnan(state.arriving.velocity[0]).all()
@@ -49,7 +49,7 @@ def test_velocities_are_measured_over_the_last_detections_in_the_direction_of_ti
 
 
 def test_poses_without_a_shared_node_move_as_their_centres():
-    state = run([[0, NAN, NAN], [NAN, NAN, 3]])
+    state = stretch([[0, NAN, NAN], [NAN, NAN, 3]])
     assert state.arriving.velocity[1, 0] == 3
     assert state.arriving.pose[1, [0, 2]].tolist() == [3, 3]
 
@@ -59,7 +59,7 @@ def test_of_rows_that_are_not_asked_for_nothing_is_collected(monkeypatch):
     points = np.arange(12).reshape(4, 3)
     rows = np.arange(4)
     some = know(bodies_of(points), rows, rows - 1, np.append(rows[1:], -1), np.array([3, 1]))
-    every = run(points)
+    every = stretch(points)
     for found, expected in zip(some.arriving, every.arriving, strict=True):
         assert np.array_equal(found[[1, 3]], expected[[1, 3]], equal_nan=True)
     assert np.isnan(some.arriving.pose[[0, 2]]).all()
@@ -117,7 +117,7 @@ def test_without_a_shared_node_and_far_apart_centres_tell_the_step():
 def test_nodes_that_moved_far_count_little():
     # The first node was seen before the others moved by 1, and is elsewhere afterwards.
     points = [[0, 1, 2], [NAN, 2, 3], [9, 2, 3]]
-    state = run(points)
+    state = stretch(points)
     alone = know(state.bodies, np.arange(3), *np.array([[-1, 0, -1], [1, -1, -1]]), np.arange(3))
     seen = compare(alone, np.array([1]), np.array([2]))
     share = 1 / (1 + (1 / ASTRAY) ** 2)
@@ -126,7 +126,7 @@ def test_nodes_that_moved_far_count_little():
 
 def test_speed_is_measured_over_up_to_eight_detections():
     at = np.arange(10.0) ** 2
-    state = run(at[:, None] + [0, 1, 2])
+    state = stretch(at[:, None] + [0, 1, 2])
     assert state.arriving.velocity[9].real == pytest.approx(
         [(81 - at[9 - window]) / window for window in (1, 2, 4, 8)]
     )
@@ -134,7 +134,7 @@ def test_speed_is_measured_over_up_to_eight_detections():
 
 @pytest.mark.parametrize("at_once", [1, 2, 3, 100])
 def test_links_are_compared_each_by_itself(at_once, monkeypatch):
-    state = run([[0, NAN, NAN], [NAN, 1.5, 2], [1, 2, NAN], [50, 51, 52]])
+    state = stretch([[0, NAN, NAN], [NAN, 1.5, 2], [1, 2, NAN], [50, 51, 52]])
     links = [(0, 2), (1, 2), (0, 3), (0, 1), (2, 3)]
     alone = [compare(state, np.array([row]), np.array([other])) for row, other in links]
     monkeypatch.setattr(ends, "AT_ONCE", at_once)

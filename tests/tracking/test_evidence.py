@@ -6,13 +6,13 @@ import pytest
 from sleap_lab.tracking.bodies import Bodies
 from sleap_lab.tracking.ends import compare, extent
 from sleap_lab.tracking.evidence import learn
-from sleap_lab.tracking.runs import joined
+from sleap_lab.tracking.stretches import joined
 
 BODY = np.array([0.5, 0, -0.5], dtype=complex)
 
 
 def video(n=60, body=BODY):
-    """One animal that walks and turns about, and its run."""
+    """One animal that walks and turns about, and its stretch."""
     random, nodes = np.random.default_rng(0), len(body)
     heading = np.exp(1j * np.cumsum(random.normal(0, 0.1, n)))
     center = np.cumsum(0.1 * heading)

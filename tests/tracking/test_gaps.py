@@ -8,7 +8,7 @@ from sleap_lab.tracking.gaps import GAPS, at_gaps, pairs_by_gap
 
 
 def in_a_row(n):
-    """Rows before and after each of n detections of one run."""
+    """Rows before and after each of n detections of one stretch."""
     rows = np.arange(n)
     return rows - 1, np.where(rows < n - 1, rows + 1, -1)
 
@@ -30,8 +30,8 @@ def test_between_gaps_it_is_interpolated_over_the_logarithm():
     assert found[:, 1].tolist() == pytest.approx([-one for one in expected])
 
 
-def test_pairs_are_detections_of_one_run_that_are_so_far_apart():
-    # One run misses frame 2, the other is there in frames 1, 2, 3.
+def test_pairs_are_detections_of_one_stretch_that_are_so_far_apart():
+    # One stretch misses frame 2, the other is there in frames 1, 2, 3.
     time = np.array([0, 1, 1, 2, 3, 3, 4])
     after = np.array([1, 4, 3, 5, 6, -1, -1])
     found = pairs_by_gap(time, after)
@@ -40,7 +40,7 @@ def test_pairs_are_detections_of_one_run_that_are_so_far_apart():
     assert pairs[0] == [(0, 1), (2, 3), (3, 5), (4, 6)]  # 1 and 4 are two frames apart
     # Two links on, 2 to 5 takes two frames, 0 to 4 and 1 to 6 take three.
     assert pairs[1:] == [[(2, 5)]] + [[]] * 8
-    # Row 1 is alone: that rows 0 and 2 are of one run, three frames apart, is none of its links.
+    # Row 1 is alone: that rows 0 and 2 are of one stretch, three frames apart, is no link of it.
     rows, others = pairs_by_gap(np.array([0, 0, 3]), np.array([2, -1, -1]))[2]
     assert (rows.tolist(), others.tolist()) == ([], [])
 

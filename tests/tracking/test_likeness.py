@@ -8,7 +8,7 @@ from sleap_lab.poses.record import Skeleton, make_poses
 from sleap_lab.tracking import likeness
 from sleap_lab.tracking.bodies import Bodies, describe_bodies
 from sleap_lab.tracking.likeness import look_again
-from sleap_lab.tracking.runs import joined
+from sleap_lab.tracking.stretches import joined
 
 FRAMES = 90
 NAN = np.nan
@@ -29,9 +29,9 @@ def exchanged(sizes):
     }
     for frame in (29, 59):
         follow[2 * frame], follow[2 * frame + 1] = 2 * frame + 3, 2 * frame + 2
-    runs = joined(2 * FRAMES, np.array(list(follow)), np.array(list(follow.values())))
+    stretches = joined(2 * FRAMES, np.array(list(follow)), np.array(list(follow.values())))
     doubtful = np.isin(poses.frame, (30, 60))
-    return describe_bodies(poses), runs, doubtful, np.ones(2 * FRAMES, dtype=bool)
+    return describe_bodies(poses), stretches, doubtful, np.ones(2 * FRAMES, dtype=bool)
 
 
 def seen_as(shape):
@@ -46,8 +46,8 @@ def alike(rows, others):
 
 
 def test_animals_of_different_size_are_exchanged_back():
-    bodies, runs, doubtful, real = exchanged((1.0, 1.2))
-    found, margin = look_again(bodies, runs, doubtful, alike, real)
+    bodies, stretches, doubtful, real = exchanged((1.0, 1.2))
+    found, margin = look_again(bodies, stretches, doubtful, alike, real)
     first = found.first()
     assert first.tolist() == [0, 1] * FRAMES
     assert (margin[doubtful] > 5).all()
@@ -55,8 +55,8 @@ def test_animals_of_different_size_are_exchanged_back():
 
 
 def test_of_animals_that_look_alike_shape_says_nothing():
-    bodies, runs, doubtful, real = exchanged((1.0, 1.0))
-    found, margin = look_again(bodies, runs, doubtful, lambda i, j: 2.0 * ((i + j) % 2), real)
+    bodies, stretches, doubtful, real = exchanged((1.0, 1.0))
+    found, margin = look_again(bodies, stretches, doubtful, lambda i, j: 2.0 * ((i + j) % 2), real)
     # As joined, each link leads to the other row: exchanging back saves 4.
     assert found.first().tolist() == [0, 1] * FRAMES
     np.testing.assert_allclose(margin[doubtful], 4, atol=1)
@@ -70,9 +70,11 @@ def test_a_second_look_says_how_far_it_is_pair_by_pair():
         for animal in range(4)
     ]
     poses = make_poses(Skeleton(tuple("abcd")), points, frame=np.repeat(np.arange(8), 4))
-    runs = joined(32, np.arange(28), np.arange(4, 32))
+    stretches = joined(32, np.arange(28), np.arange(4, 32))
     every = np.ones(32, dtype=bool)
-    look_again(describe_bodies(poses), runs, every, alike, every, lambda *far: told.append(far))
+    look_again(
+        describe_bodies(poses), stretches, every, alike, every, lambda *far: told.append(far)
+    )
     # Four animals are six pairs; three sweeps at most.
     assert told[:6] == [(number, 18) for number in range(6)]
     assert told == sorted(told)
@@ -80,24 +82,24 @@ def test_a_second_look_says_how_far_it_is_pair_by_pair():
 
 @pytest.mark.parametrize("sizes", [(1.0, 1.2)])
 def test_motion_that_is_sure_is_believed(sizes):
-    bodies, runs, doubtful, real = exchanged(sizes)
-    found, _ = look_again(bodies, runs, doubtful, lambda i, j: 40.0 * ((i + j) % 2 == 0), real)
-    assert found.after.tolist() == runs.after.tolist()
+    bodies, stretches, doubtful, real = exchanged(sizes)
+    found, _ = look_again(bodies, stretches, doubtful, lambda i, j: 40.0 * ((i + j) % 2 == 0), real)
+    assert found.after.tolist() == stretches.after.tolist()
 
 
 def test_where_bodies_are_all_the_same_shape_says_nothing():
-    bodies, runs, doubtful, real = exchanged((1.0, 1.2))
+    bodies, stretches, doubtful, real = exchanged((1.0, 1.2))
     points = bodies.center[:, None] + bodies.heading[:, None] * bodies.shapes()[:1]
     same = replace(bodies, points=points)
-    found, margin = look_again(same, runs, doubtful, alike, real)
-    assert found is runs
+    found, margin = look_again(same, stretches, doubtful, alike, real)
+    assert found is stretches
     assert np.isnan(margin).all()
 
 
 def test_detections_that_are_no_animal_take_no_part():
-    bodies, runs, doubtful, real = exchanged((1.0, 1.2))
-    found, margin = look_again(bodies, runs, doubtful, alike, real & (np.arange(180) % 2 == 0))
-    assert found.after.tolist() == runs.after.tolist()
+    bodies, stretches, doubtful, real = exchanged((1.0, 1.2))
+    found, margin = look_again(bodies, stretches, doubtful, alike, real & (np.arange(180) % 2 == 0))
+    assert found.after.tolist() == stretches.after.tolist()
     assert np.isnan(margin).all()
 
 
@@ -121,7 +123,7 @@ def test_of_three_animals_each_pair_is_looked_at_until_nothing_changes(early, la
     for frame, (a, b) in ((29, early), (59, late)):
         after[[3 * frame + a, 3 * frame + b]] = after[[3 * frame + b, 3 * frame + a]]
     rows = np.flatnonzero(after >= 0)
-    runs = joined(3 * FRAMES, rows, after[rows])
+    stretches = joined(3 * FRAMES, rows, after[rows])
     doubtful = np.isin(poses.frame, (30, 60))
 
     def cost(rows, others):
@@ -130,7 +132,7 @@ def test_of_three_animals_each_pair_is_looked_at_until_nothing_changes(early, la
         return near + np.where(after[rows] == others, 0.0, 0.1 + 0.1 * (contact != cheaper))
 
     found, margin = look_again(
-        describe_bodies(poses), runs, doubtful, cost, np.ones(3 * FRAMES, dtype=bool)
+        describe_bodies(poses), stretches, doubtful, cost, np.ones(3 * FRAMES, dtype=bool)
     )
     assert found.first().tolist() == [0, 1, 2] * FRAMES
     assert found.last().tolist() == [267, 268, 269] * FRAMES
@@ -218,22 +220,22 @@ def test_each_link_is_exchanged_with_the_likeliest_other():
 def test_pairs_of_which_motion_knows_least_come_first():
     # Three animals in three frames, all links in doubt: 0 3 6, 1 4 7, 2 5 8.
     rows = np.arange(6)
-    runs, doubtful, real = joined(9, rows, rows + 3), np.arange(9) >= 3, np.ones(9, dtype=bool)
+    stretches, doubtful, real = joined(9, rows, rows + 3), np.arange(9) >= 3, np.ones(9, dtype=bool)
     # An exchange of the first and the second costs 3 and 4, the first and the third 1 and 9, the
     # second and the third 1 and 5.
     table = {(0, 4): 3.0, (3, 7): 4.0, (0, 5): 1.0, (3, 8): 9.0, (1, 5): 1.0, (4, 8): 5.0}
     back = [(1, 3), (4, 6), (2, 3), (5, 6), (2, 4), (5, 7)]
     table |= dict.fromkeys([*back, *zip(range(6), range(3, 9), strict=True)], 0.0)
     cost = cost_of(table, otherwise=50.0)
-    found = likeness._pairs(runs, doubtful, cost, real)
+    found = likeness._pairs(stretches, doubtful, cost, real)
     assert [(own[0], other[0]) for own, other, _ in found] == [(2, 1), (2, 0), (1, 0)]
     assert [doubts.price.tolist() for _, _, doubts in found] == [[1, 5], [1, 9], [3, 4]]
     assert found[0][0].tolist() == [2, 5, 8]
     real[[1, 4, 7]] = False
-    found = likeness._pairs(runs, doubtful, cost, real)
+    found = likeness._pairs(stretches, doubtful, cost, real)
     assert [(own[0], other[0]) for own, other, _ in found] == [(2, 0)]
-    assert likeness._pairs(runs, doubtful, cost, np.zeros(9, dtype=bool)) == []
-    assert likeness._pairs(runs, doubtful & False, cost, np.ones(9, dtype=bool)) == []
+    assert likeness._pairs(stretches, doubtful, cost, np.zeros(9, dtype=bool)) == []
+    assert likeness._pairs(stretches, doubtful & False, cost, np.ones(9, dtype=bool)) == []
 
 
 def test_means_of_the_parts_of_an_animal():

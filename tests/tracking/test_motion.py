@@ -21,7 +21,7 @@ def bodies_at(center, heading=None):
 
 
 def in_a_row(n):
-    """Rows before and after each of n detections of one run."""
+    """Rows before and after each of n detections of one stretch."""
     rows = np.arange(n)
     return rows - 1, np.where(rows < n - 1, rows + 1, -1)
 
@@ -329,7 +329,7 @@ def test_the_tail_is_the_likeliest_by_scipy():
 
 
 def learned(bodies, time, before, after):
-    """The motion that runs show."""
+    """The motion that stretches show."""
     pairs = pairs_by_gap(time, after)
     state = know(bodies, time, before, after, np.arange(len(time)))
     return learn_motion(state, pairs, [compare(state, *pair) for pair in pairs])

@@ -7,7 +7,7 @@ from scipy.optimize import linear_sum_assignment
 from sleap_lab.tracking import network
 from sleap_lab.tracking.ends import State
 from sleap_lab.tracking.network import join_near, solve
-from sleap_lab.tracking.runs import joined
+from sleap_lab.tracking.stretches import joined
 
 ANYWHERE = 3.0
 
@@ -53,8 +53,8 @@ def total(found, time, cost):
 def test_the_solution_is_the_best_of_all(seed):
     time, cost = problem(seed, frames=3)
     time = time[:6]
-    runs = joined(len(time), *np.zeros((2, 0), dtype=int))
-    found = solve(runs, time, cost, 2, ANYWHERE)
+    stretches = joined(len(time), *np.zeros((2, 0), dtype=int))
+    found = solve(stretches, time, cost, 2, ANYWHERE)
     assert total(found, time, cost) == pytest.approx(cheapest(time, cost, 2))
     begun = len(time) - len(found.left_out) - len(found.rows)
     assert begun <= 2
@@ -90,23 +90,23 @@ def test_windows_give_what_one_window_gives(monkeypatch):
     rows, others = np.array(
         [(i, j) for i, j in sure if line[i] == line[j] and time[j] == time[i] + 1]
     ).T
-    runs = joined(len(time), rows, others)
-    assert len(network.windows(runs, time, 2)) > 1
-    apart = solve(runs, time, cost, 2, ANYWHERE)
+    stretches = joined(len(time), rows, others)
+    assert len(network.windows(stretches, time, 2)) > 1
+    apart = solve(stretches, time, cost, 2, ANYWHERE)
     monkeypatch.setattr(
         network,
         "windows",
-        lambda runs, time, animals, uncertain: [
+        lambda stretches, time, animals, uncertain: [
             network.Window(
-                np.flatnonzero(runs.after < 0),
-                np.flatnonzero(runs.before < 0),
+                np.flatnonzero(stretches.after < 0),
+                np.flatnonzero(stretches.before < 0),
                 animals,
                 animals,
                 (-np.inf, np.inf),
             )
         ],
     )
-    whole = solve(runs, time, cost, 2, ANYWHERE)
+    whole = solve(stretches, time, cost, 2, ANYWHERE)
     assert set(zip(apart.rows, apart.others, strict=True)) == set(
         zip(whole.rows, whole.others, strict=True)
     )
@@ -114,10 +114,10 @@ def test_windows_give_what_one_window_gives(monkeypatch):
     assert len(apart.rows) == 2
 
 
-def test_runs_are_joined_across_short_gaps_only():
+def test_stretches_are_joined_across_short_gaps_only():
     time = np.array([0, 3, 3 + network.REACH + 1])
-    runs = joined(3, *np.zeros((2, 0), dtype=int))
-    found = join_near(runs, time, lambda rows, others: np.full(len(rows), -2.0), ANYWHERE)
+    stretches = joined(3, *np.zeros((2, 0), dtype=int))
+    found = join_near(stretches, time, lambda rows, others: np.full(len(rows), -2.0), ANYWHERE)
     assert list(zip(found.rows, found.others, strict=True)) == [(0, 1)]
     # Without the link: an end and a beginning that nobody foresaw.
     assert found.margin.tolist() == pytest.approx([ANYWHERE - np.log(1e-3) + 2])
@@ -151,7 +151,7 @@ def linked(n, *links):
     return joined(n, rows, others)
 
 
-def windows_of(runs, time, animals, uncertain=None):
+def windows_of(stretches, time, animals, uncertain=None):
     return [
         (
             part.ends.tolist(),
@@ -160,7 +160,7 @@ def windows_of(runs, time, animals, uncertain=None):
             part.sinks,
             part.between,
         )
-        for part in network.windows(runs, np.array(time), animals, uncertain)
+        for part in network.windows(stretches, np.array(time), animals, uncertain)
     ]
 
 
@@ -172,7 +172,7 @@ INF = np.inf
 
 
 def test_a_video_is_cut_where_all_animals_are_accounted_for():
-    # After frames 0, 3 and 6 two runs go on: cut there.
+    # After frames 0, 3 and 6 two stretches go on: cut there.
     assert windows_of(RUNS, TIME, 2) == [
         ([], [0, 1], 2, 0, (-INF, 0)),
         ([2, 3, 4], [4, 5, 6], 0, 0, (0, 3)),
@@ -190,8 +190,8 @@ def test_a_video_is_cut_where_all_animals_are_accounted_for():
 
 def test_windows_in_which_nothing_ends_or_begins_are_left_out():
     # One animal is there all the time, so all moments are cuts.
-    runs = linked(4, (0, 1), (1, 2), (2, 3))
-    assert windows_of(runs, [0, 1, 2, 3], 1) == [
+    stretches = linked(4, (0, 1), (1, 2), (2, 3))
+    assert windows_of(stretches, [0, 1, 2, 3], 1) == [
         ([], [0], 1, 0, (-INF, 0)),
         ([3], [], 0, 1, (2, INF)),
     ]
@@ -248,7 +248,7 @@ def test_a_window_is_solved_at_the_smallest_cost():
     assert assigned([2, 5], [7, 6], [[4, 1], [2, 3]], drop) == ([(2, 6, 4), (5, 7, 4)], [])
 
 
-def test_a_run_within_a_window_is_left_out_where_that_is_cheaper():
+def test_a_stretch_within_a_window_is_left_out_where_that_is_cheaper():
     # Row 4 begins and ends here; ends 2, 4 and starts 4, 6. With it: 5 + 6, without: 3 + its drop.
     costs = [[5, 3], [1e6, 6]]
     for drop, expected in ((7.5, ([(2, 6, 0.5)], [4])), (8.5, ([(2, 4, 0.5), (4, 6, 0.5)], []))):
@@ -261,8 +261,8 @@ def test_a_run_within_a_window_is_left_out_where_that_is_cheaper():
             assert (links, left_out) == ([(2, 4, 0.5), (4, 6, 0.5)], [])
 
 
-def test_the_run_of_an_end_is_known_by_its_first_row():
-    # The run that begins in row 3 ends in row 8: leaving it out costs drop[3] and names row 3.
+def test_the_stretch_of_an_end_is_known_by_its_first_row():
+    # The stretch that begins in row 3 ends in row 8: leaving it out costs drop[3] and names row 3.
     first = np.arange(20)
     first[8] = 3
     drops = np.full(20, 100.0)
@@ -273,8 +273,8 @@ def test_the_run_of_an_end_is_known_by_its_first_row():
 
 
 def test_animals_come_from_before_and_go_on_after():
-    # Two animals, two runs: 0 ends, 1 begins and ends. As one animal it costs 2, and another is
-    # there that was never seen; as two, each costs a first place.
+    # Two animals, two stretches: 0 ends, 1 begins and ends. As one animal it costs 2, and another
+    # is there that was never seen; as two, each costs a first place.
     drops = np.full(20, 100.0)
     costs = [[1e6, 2], [1e6, 1e6]]
     assert assigned([0, 1], [0, 1], costs, drops, 2, 2) == ([(0, 1, 1)], [])
@@ -287,7 +287,7 @@ def test_a_window_that_cannot_be_explained_has_no_solution():
     assert assigned([0], [2], [[1e6]], drops) is None
     assert assigned([0], [2], [[1e6 - 1]], drops) == ([(0, 2, INF)], [])
     assert assigned([], [], [], drops) == ([], [])
-    # An end whose run begins before: only an animal that goes on takes it.
+    # An end whose stretch begins before: only an animal that goes on takes it.
     assert assigned([4], [], [], drops, sinks=1) == ([], [])
     assert assigned([], [4, 5], [], drops, sources=2) == ([], [])
 
@@ -314,7 +314,7 @@ def test_in_large_tables_cycles_of_two_are_looked_at(monkeypatch):
     assert network._margins(table, np.arange(3)).tolist() == [0, 0, 10]
 
 
-def near(time, costs, runs=None, otherwise=100.0):
+def near(time, costs, stretches=None, otherwise=100.0):
     """Links by join_near, with their margins; costs are written down."""
     time = np.array(time)
 
@@ -322,7 +322,7 @@ def near(time, costs, runs=None, otherwise=100.0):
         pairs = zip(rows.tolist(), others.tolist(), strict=True)
         return np.array([costs.get(pair, otherwise) for pair in pairs])
 
-    found = join_near(linked(len(time)) if runs is None else runs, time, cost, ANYWHERE)
+    found = join_near(linked(len(time)) if stretches is None else stretches, time, cost, ANYWHERE)
     assert found.left_out.tolist() == []
     return sorted(
         zip(found.rows.tolist(), found.others.tolist(), found.margin.round(9).tolist(), strict=True)
@@ -333,7 +333,7 @@ ALONE = ANYWHERE - np.log(1e-3)
 """Cost of an end and a beginning that nobody foresaw."""
 
 
-def test_runs_near_in_time_are_joined_at_the_smallest_cost():
+def test_stretches_near_in_time_are_joined_at_the_smallest_cost():
     # 0 and 1 end, 2 and 3 begin: straight 1 + 1, crossed 2 + 3.
     found = near([0, 0, 1, 2], {(0, 2): 1.0, (1, 3): 1.0, (0, 3): 2.0, (1, 2): 3.0})
     # Without one link the other remains, or both are exchanged: 2 + 3 - 1 - 1.
@@ -348,11 +348,11 @@ def test_a_link_that_costs_as_much_as_none_is_none():
     assert near([], {}) == []
 
 
-def test_runs_are_joined_from_their_last_to_their_first_detection():
-    # 0-1 and 3-4 are runs, 2 is alone.
-    runs = linked(5, (0, 1), (3, 4))
+def test_stretches_are_joined_from_their_last_to_their_first_detection():
+    # 0-1 and 3-4 are stretches, 2 is alone.
+    stretches = linked(5, (0, 1), (3, 4))
     every = {(row, other): 1.0 for row in range(5) for other in range(5)}
-    found = near([0, 1, 2, 3, 4], every, runs)
+    found = near([0, 1, 2, 3, 4], every, stretches)
     assert [link[:2] for link in found] == [(1, 2), (2, 3)]
 
 
@@ -387,38 +387,38 @@ def test_links_and_margins_are_those_of_all_ways_to_link(seed):
         assert margin == pytest.approx(without[i, j] - best)
 
 
-def test_runs_far_apart_are_not_joined():
+def test_stretches_far_apart_are_not_joined():
     reach = 32
     assert [link[:2] for link in near([0, reach], {(0, 1): 1.0})] == [(0, 1)]
     assert near([0, reach + 1], {(0, 1): 1.0}) == []
 
 
-def test_more_runs_than_animals_are_explained_in_a_wider_window():
+def test_more_stretches_than_animals_are_explained_in_a_wider_window():
     # One animal, 0 … 3; a ghost, 4 - 5 at frames 1 and 2, begins and ends beside it. From frame 1
-    # to 2 two runs are there, so frames 0 - 1 and 2 - 3 alone are full.
+    # to 2 two stretches are there, so frames 0 - 1 and 2 - 3 alone are full.
     time = np.array([0, 1, 1, 2, 2, 3])
-    runs = linked(6, (0, 1), (1, 3), (3, 5), (2, 4))
+    stretches = linked(6, (0, 1), (1, 3), (3, 5), (2, 4))
     drop = ANYWHERE - np.log(0.03) + 4.0 * (2 - 1)
     assert drop < ANYWHERE - np.log(0.03) + 4.0 * (4 - 1)
 
     def cost(rows, others):
         return np.where(time[others] > time[rows], 1.0, network.IMPOSSIBLE)
 
-    found = solve(runs, time, cost, 1, ANYWHERE)
+    found = solve(stretches, time, cost, 1, ANYWHERE)
     assert found.left_out.tolist() == [2]
     assert (found.rows.tolist(), found.others.tolist()) == ([], [])
 
 
-def test_leaving_out_a_run_costs_more_the_longer_it_is():
-    # One animal. 0, 3 are a run in frames 0 and 2, and 1, 2, 4 one in 0, 1 and 2; 5 comes after.
-    time, runs = np.array([0, 0, 1, 2, 2, 3]), linked(6, (0, 3), (1, 2), (2, 4))
+def test_leaving_out_a_stretch_costs_more_the_longer_it_is():
+    # One animal. 0, 3 are a stretch in frames 0 and 2; 1, 2, 4 one in 0, 1 and 2; 5 comes after.
+    time, stretches = np.array([0, 0, 1, 2, 2, 3]), linked(6, (0, 3), (1, 2), (2, 4))
 
     def solved(short):
         def cost(rows, others):
             found = np.where((rows == 3) & (others == 5), short, 0.0)
             return np.where(time[others] > time[rows], found, network.IMPOSSIBLE)
 
-        return solve(runs, time, cost, 1, ANYWHERE)
+        return solve(stretches, time, cost, 1, ANYWHERE)
 
     # Leaving out the long one costs 4 more: it is real, unless the short one leads on for less.
     for short, left_out, link in ((-3.9, 0, (4, 5)), (-4.1, 1, (3, 5))):
@@ -430,14 +430,14 @@ def test_leaving_out_a_run_costs_more_the_longer_it_is():
 
 def test_a_false_detection_that_fills_the_place_of_an_animal_is_seen_in_a_wider_window():
     # One animal: 0-1 in frames 0 and 1, 3-5 in frames 2 and 3. A ghost, 2-4, in frames 1 and 2, so
-    # that one run crosses each moment; but nothing leads from 1 to 2 or from 4 to 3.
-    time, runs = np.array([0, 1, 1, 2, 2, 3]), linked(6, (0, 1), (2, 4), (3, 5))
+    # that one stretch crosses each moment; but nothing leads from 1 to 2 or from 4 to 3.
+    time, stretches = np.array([0, 1, 1, 2, 2, 3]), linked(6, (0, 1), (2, 4), (3, 5))
 
     def cost(rows, others):
         return np.where(time[others] > time[rows], 1.0, network.IMPOSSIBLE)
 
-    assert len(windows_of(runs, time, 1)) == 4
-    found = solve(runs, time, cost, 1, ANYWHERE)
+    assert len(windows_of(stretches, time, 1)) == 4
+    found = solve(stretches, time, cost, 1, ANYWHERE)
     assert (found.rows.tolist(), found.others.tolist()) == ([1], [3])
     assert found.left_out.tolist() == [2]
 
@@ -457,11 +457,11 @@ def test_a_single_detection_is_left_out_where_a_link_costs_more_than_a_ghost(mor
     assert found.margin.tolist() == pytest.approx([0.1] * (1 - left_out))
 
 
-def test_a_detection_that_has_a_place_in_a_run_is_not_joined():
-    runs = linked(3, (0, 2))
-    assert near([0, 0, 1], {(1, 2): 1.0}, runs) == []
-    runs = linked(4, (0, 2), (2, 3))
-    assert near([0, 1, 1, 2], {(0, 1): 1.0, (1, 3): 1.0, (2, 1): 1.0}, runs) == []
+def test_a_detection_that_has_a_place_in_a_stretch_is_not_joined():
+    stretches = linked(3, (0, 2))
+    assert near([0, 0, 1], {(1, 2): 1.0}, stretches) == []
+    stretches = linked(4, (0, 2), (2, 3))
+    assert near([0, 1, 1, 2], {(0, 1): 1.0, (1, 3): 1.0, (2, 1): 1.0}, stretches) == []
 
 
 def test_where_fewer_are_seen_than_elsewhere_nobody_else_is_meant():

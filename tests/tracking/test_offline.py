@@ -411,9 +411,9 @@ def test_time_is_in_usual_steps_between_processed_frames():
     assert offline.moments(single).tolist() == [0, 0]
 
 
-def test_runs_are_cut_where_they_leave_a_tracklet():
-    runs = joined(6, np.array([0, 1, 2, 3]), np.array([2, 3, 4, 5]))  # 0 2 4 and 1 3 5
-    found = offline._within(runs, np.array([7, 8, 7, 8, 9, 8]))
+def test_stretches_are_cut_where_they_leave_a_tracklet():
+    stretches = joined(6, np.array([0, 1, 2, 3]), np.array([2, 3, 4, 5]))  # 0 2 4 and 1 3 5
+    found = offline._within(stretches, np.array([7, 8, 7, 8, 9, 8]))
     assert found.before.tolist() == [-1, -1, 0, 1, -1, 3]
     assert found.after.tolist() == [2, 3, -1, 5, -1, -1]
 
@@ -422,19 +422,19 @@ def test_links_are_added_to_paths():
     paths = offline.Paths(joined(5, np.array([0]), np.array([1])), np.full(5, 5.0), np.array([9]))
     found = Solution(np.array([1, 2]), np.array([3, 4]), np.array([0.5, -0.1]), np.array([2]))
     whole = offline._with(paths, found, np.array([True, False]))
-    assert whole.runs.before.tolist() == [-1, 0, -1, 1, -1]
-    assert whole.runs.after.tolist() == [1, 3, -1, -1, -1]
+    assert whole.stretches.before.tolist() == [-1, 0, -1, 1, -1]
+    assert whole.stretches.after.tolist() == [1, 3, -1, -1, -1]
     assert whole.margin.tolist() == [5, 5, 5, 0.5, 5]
     assert whole.left_out.tolist() == [2]
-    assert paths.runs.after.tolist() == [1, -1, -1, -1, -1]  # as it was
+    assert paths.stretches.after.tolist() == [1, -1, -1, -1, -1]  # as it was
 
 
 ANYWHERE = 3.0
 
 
 def solved(time, links, costs, population):
-    """Paths through runs of which costs are written down; all others cannot be."""
-    runs = joined(len(time), *np.array(links, dtype=int).reshape(-1, 2).T)
+    """Paths through stretches of which costs are written down; all others cannot be."""
+    stretches = joined(len(time), *np.array(links, dtype=int).reshape(-1, 2).T)
     time = np.array(time)
 
     def cost(rows, others):
@@ -442,7 +442,7 @@ def solved(time, links, costs, population):
         found = np.array([costs.get(pair, 50.0) for pair in pairs])
         return np.where(time[others] > time[rows], found, 1e6)
 
-    return offline._solved(time, runs, cost, ANYWHERE, population, UNKNOWN)
+    return offline._solved(time, stretches, cost, ANYWHERE, population, UNKNOWN)
 
 
 # Two animals: 0-2 and 1-3 in frames 0 and 1, 4-6 and 5-7 in frames 2 and 3.
@@ -452,8 +452,8 @@ PAIRED = ([0, 0, 1, 1, 2, 2, 3, 3], [(0, 2), (1, 3), (4, 6), (5, 7)])
 def test_animals_that_are_there_all_the_time_are_joined_at_the_smallest_cost():
     costs = {(2, 4): 2.0, (3, 5): 2.0, (2, 5): 0.0, (3, 4): 1.0}
     paths = solved(*PAIRED, costs, Population(2, True))
-    assert paths.runs.after.tolist() == [2, 3, 5, 4, 6, 7, -1, -1]
-    # Links within a run have the margin of what is sure, those between 4 less 1, first ones any.
+    assert paths.stretches.after.tolist() == [2, 3, 5, 4, 6, 7, -1, -1]
+    # Links within a stretch have the margin of what is sure, those between 4 less 1, first any.
     inf = np.inf
     assert paths.margin.tolist() == [inf, inf, 5, 5, 3, 3, 5, 5]
     assert paths.left_out.tolist() == []
@@ -462,7 +462,7 @@ def test_animals_that_are_there_all_the_time_are_joined_at_the_smallest_cost():
 def test_animals_that_come_and_go_are_joined_where_they_are_near():
     costs = {(2, 4): 2.0, (3, 5): 60.0}
     paths = solved([*PAIRED[0], 1], PAIRED[1], costs, Population(2, False))
-    assert paths.runs.after.tolist() == [2, 3, 4, -1, 6, 7, -1, -1, -1]
+    assert paths.stretches.after.tolist() == [2, 3, 4, -1, 6, 7, -1, -1, -1]
     assert paths.margin[4] == pytest.approx(3 - np.log(1e-3) - 2)
     assert paths.left_out.tolist() == [8]  # what is joined with nothing is no animal
 
@@ -480,7 +480,7 @@ def test_what_is_too_large_is_joined_where_it_is_near_first(monkeypatch, largest
     # No moment at which three animals are there: all is one window of four ends.
     costs = {(2, 4): 1.0, (3, 5): 2.0, (2, 5): 8.5, (3, 4): 8.0}
     paths = solved(*PAIRED, costs, Population(3, True))
-    assert paths.runs.after.tolist() == [2, 3, 4, 5, 6, 7, -1, -1]
+    assert paths.stretches.after.tolist() == [2, 3, 4, 5, 6, 7, -1, -1]
     # Once joined, two ends are left; one is still too many, and nothing more can be joined.
     assert len(calls) == {600: 0, 2: 1, 1: 2}[largest]
 
@@ -490,7 +490,7 @@ def test_what_is_joined_before_is_sure(monkeypatch):
     # 2-4 has a margin of 6, the other links one of 1 or less: it is joined at once.
     costs = {(2, 4): 1.0, (3, 5): 9.0, (2, 5): 9.5, (3, 4): 12.0}
     paths = solved(*PAIRED, costs, Population(3, True))
-    assert paths.runs.after[2] == 4
+    assert paths.stretches.after[2] == 4
     assert paths.margin[4] > 5
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from sleap_lab.tracking.passage import REACH, UNKNOWN, UNSEEN, learn_passage
-from sleap_lab.tracking.runs import joined
+from sleap_lab.tracking.stretches import joined
 
 
 def test_nothing_is_known_of_paths_that_are_none():

@@ -12,7 +12,7 @@ from sleap_lab.tracking.population import (
     count_paths,
     second_detections,
 )
-from sleap_lab.tracking.runs import joined
+from sleap_lab.tracking.stretches import joined
 
 
 def linked(time, links):
@@ -22,8 +22,8 @@ def linked(time, links):
 def test_animals_are_counted_by_what_is_linked():
     # Two animals in ten frames, and a ghost in six of them.
     time = np.concatenate([np.repeat(np.arange(10), 2), np.arange(6)])
-    runs = linked(time, [(row, row + 2) for row in range(18)])
-    assert count_animals(time, runs) == (2, 1.0)
+    stretches = linked(time, [(row, row + 2) for row in range(18)])
+    assert count_animals(time, stretches) == (2, 1.0)
 
 
 def test_how_often_all_animals_are_seen():
@@ -126,7 +126,7 @@ def test_without_frames_that_are_too_full_nothing_is_a_second_detection():
     assert not second_detections(describe_bodies(poses), frame, np.ones(10), 2).any()
 
 
-def test_a_run_that_begins_with_the_first_detection_is_one():
+def test_a_stretch_that_begins_with_the_first_detection_is_one():
     # Two animals in frames 0 and 1, and something that is linked with nothing in each.
     time = np.array([0, 0, 0, 1, 1, 1])
     assert count_animals(time, linked(time, [(0, 3), (1, 4)])) == (2, 1.0)

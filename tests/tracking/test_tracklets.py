@@ -6,7 +6,7 @@ import pytest
 from sleap_lab.tracking import tracklets
 from sleap_lab.tracking.bodies import Bodies
 from sleap_lab.tracking.evidence import learn
-from sleap_lab.tracking.runs import Runs, joined, slots
+from sleap_lab.tracking.stretches import Stretches, joined, slots
 from sleap_lab.tracking.tracklets import find_tracklets
 
 INF = np.inf
@@ -29,19 +29,19 @@ def links(pairs):
     return sorted(zip(*(column.tolist() for column in pairs), strict=True))
 
 
-def test_runs_lead_from_each_detection_to_the_first_and_the_last():
-    runs = joined(6, np.array([0, 1, 3]), np.array([3, 2, 5]))
-    assert runs.before.tolist() == [-1, -1, 1, 0, -1, 3]
-    assert runs.after.tolist() == [3, 2, -1, 5, -1, -1]
-    assert runs.first().tolist() == [0, 1, 1, 0, 4, 0]
-    assert runs.last().tolist() == [5, 2, 2, 5, 4, 5]
+def test_stretches_lead_from_each_detection_to_the_first_and_the_last():
+    stretches = joined(6, np.array([0, 1, 3]), np.array([3, 2, 5]))
+    assert stretches.before.tolist() == [-1, -1, 1, 0, -1, 3]
+    assert stretches.after.tolist() == [3, 2, -1, 5, -1, -1]
+    assert stretches.first().tolist() == [0, 1, 1, 0, 4, 0]
+    assert stretches.last().tolist() == [5, 2, 2, 5, 4, 5]
 
 
-def test_a_long_run_is_followed_to_its_end():
+def test_a_long_stretch_is_followed_to_its_end():
     rows = np.arange(99)
-    runs = joined(100, rows, rows + 1)
-    assert (runs.first() == 0).all()
-    assert (runs.last() == 99).all()
+    stretches = joined(100, rows, rows + 1)
+    assert (stretches.first() == 0).all()
+    assert (stretches.last() == 99).all()
 
 
 def test_moments_hold_their_rows():
@@ -138,7 +138,7 @@ def test_who_is_seen_again_may_have_been_beside_another(rival, left):
     assert undisputed(time, pairs, steps | rival) == left
 
 
-def test_a_run_that_began_after_somebody_was_lost_may_be_that_one():
+def test_a_stretch_that_began_after_somebody_was_lost_may_be_that_one():
     time = np.array([0, 1, 2, 3, 4])  # 0 is lost; 1 … 4 begin a frame later
     pairs = (np.array([1, 2, 3]), np.array([2, 3, 4]))
     costs = {(1, 2): 0.0, (2, 3): 0.0, (3, 4): 0.0, (0, 2): 0.0, (0, 4): 0.0}
@@ -161,8 +161,8 @@ def test_somebody_who_was_lost_counts_for_a_while(lag, doubtful):
 
 def by_hand(time, cost, rows, others):
     """The links that nobody disputes, each looked at by itself."""
-    n, runs = len(time), joined(len(time), rows, others)
-    first, last = runs.first(), runs.last()
+    n, stretches = len(time), joined(len(time), rows, others)
+    first, last = stretches.first(), stretches.last()
     at = sorted(set(time.tolist()))
     place = [at.index(moment) for moment in time.tolist()]
 
@@ -174,13 +174,13 @@ def by_hand(time, cost, rows, others):
         rivals = [
             worth(lost, other)
             for lost in range(n)
-            if runs.after[lost] < 0
+            if stretches.after[lost] < 0
             and 2 <= place[other] - place[lost] <= SOON
             and time[first[other]] <= time[lost]
         ] + [
             worth(row, found)
             for found in range(n)
-            if runs.before[found] < 0
+            if stretches.before[found] < 0
             and 2 <= place[found] - place[row] <= SOON
             and time[last[row]] >= time[found]
         ]
@@ -224,19 +224,21 @@ def at_places(center, heading):
 
 def test_tracklets_follow_animals_that_pass_each_other():
     bodies, time = crossing()
-    runs = find_tracklets(bodies, time)
-    linked = runs.before >= 0
-    assert (runs.before[linked] == np.flatnonzero(linked) - 2).all()
+    stretches = find_tracklets(bodies, time)
+    linked = stretches.before >= 0
+    assert (stretches.before[linked] == np.flatnonzero(linked) - 2).all()
     assert linked.sum() > 60
     # What is learned is that of the links that are likely: here all of them.
     rows = np.arange(80)
-    whole = Runs(np.where(rows < 2, -1, rows - 2), np.where(rows < 78, rows + 2, -1))
+    whole = Stretches(np.where(rows < 2, -1, rows - 2), np.where(rows < 78, rows + 2, -1))
     evidence = learn(bodies, time, whole, rows)
     # What is sure by the margin, and that nobody disputes, is what is kept.
     at, table = slots(time)
     sure = tracklets._best(table, evidence.cost, SURE, evidence.anywhere)
     kept = tracklets._undisputed(at, table, time, evidence.cost, *sure)
-    assert links(kept) == links((np.flatnonzero(runs.after >= 0), runs.after[runs.after >= 0]))
+    assert links(kept) == links(
+        (np.flatnonzero(stretches.after >= 0), stretches.after[stretches.after >= 0])
+    )
 
 
 def test_tracklets_are_found_with_the_motion_of_likely_links():
@@ -265,5 +267,5 @@ def test_a_leap_is_no_link():
     early = np.arange(60) < 30
     center = np.arange(60) + np.where(early, 0, 4000j)
     bodies = at_places(center, np.where(early, 1, -1) + 0j)
-    runs = find_tracklets(bodies, np.arange(60))
-    assert np.flatnonzero(runs.before < 0).tolist() == [0, 30]
+    stretches = find_tracklets(bodies, np.arange(60))
+    assert np.flatnonzero(stretches.before < 0).tolist() == [0, 30]

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sleap_lab.settings.check_tracker import check_tracker
 from sleap_lab.settings.config import FiltersConfig, TrackerConfig
-from sleap_lab.settings.tracker import check_tracker
 from sleap_lab.tune.settings import TRACKERS
 from sleap_lab.tune.space import (
     filter_space,

@@ -9,8 +9,8 @@ from sleap_lab.errors import ConfigError
 from sleap_lab.files.earlier import refuse_others
 from sleap_lab.media.formats.write import format_files
 from sleap_lab.media.source import Source
+from sleap_lab.settings.check_outputs import writes_predictions
 from sleap_lab.settings.config import Config
-from sleap_lab.settings.outputs import writes_predictions
 
 
 def check_places(config: Config, source: Source) -> None:

@@ -1,4 +1,4 @@
-"""The page itself: the recording, its poses and its doubtful moments in one HTML file."""
+"""The page itself: the content, its poses and its doubtful moments in one HTML file."""
 
 import base64
 import json
@@ -35,8 +35,8 @@ Read = Callable[[int, int], np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
-class Recording:
-    """What a page is about.
+class Content:
+    """What a page shows.
 
     Attributes:
         title: Its title.
@@ -76,21 +76,21 @@ class _Part:
     film: bytes | None
 
 
-def write_review(path: Path, recording: Recording, budget: int = BUDGET) -> None:
+def write_review(path: Path, content: Content, budget: int = BUDGET) -> None:
     """Write the page; it appears under `path` at once.
 
     Args:
         path: The HTML file to write.
-        recording: What it is about.
+        content: What it shows.
         budget: Bytes of film and poses that it may hold.
 
     Raises:
         RunError: The file cannot be written.
     """
-    order = recording.quality.order
+    order = content.quality.order
     poses = replace(order.poses, track_names=distinct(order.poses.track_names))
     unreadable: list[str] = []
-    parts = _parts(recording, budget, unreadable)
+    parts = _parts(content, budget, unreadable)
     shown = sum(len(part.positions) for part in parts.values())
     data = {
         "skeleton": {"nodes": poses.skeleton.nodes, "edges": poses.skeleton.edges},
@@ -98,51 +98,51 @@ def write_review(path: Path, recording: Recording, budget: int = BUDGET) -> None
             {"name": name, "color": track_color(i)} for i, name in enumerate(poses.track_names)
         ],
         "palette": PALETTE,
-        "evaluated": recording.switches is not None,
-        "videos": [_video(recording, video, part) for video, part in parts.items()],
-        "found": len(recording.moments),
-        "moments": list(_moments(recording, parts)),
-        "switches": list(_switches(recording, list(parts))),
+        "evaluated": content.switches is not None,
+        "videos": [_video(content, video, part) for video, part in parts.items()],
+        "found": len(content.moments),
+        "moments": list(_moments(content, parts)),
+        "switches": list(_switches(content, list(parts))),
     }
     html = template("review/page.html").render(
-        title=recording.title,
-        videos=[recording.videos[video] for video in parts],
-        problems={recording.videos[video]: why for video, why in recording.problems.items()},
+        title=content.title,
+        videos=[content.videos[video] for video in parts],
+        problems={content.videos[video]: why for video, why in content.problems.items()},
         films=[base64.b64encode(part.film or b"").decode("ascii") for part in parts.values()],
         data=json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),
-        notes=list(dict.fromkeys([*recording.notes, *unreadable])),
+        notes=list(dict.fromkeys([*content.notes, *unreadable])),
         shown=shown,
         frames=len(order.places),
-        moments=len(recording.moments),
+        moments=len(content.moments),
         most=MOST_MOMENTS,
         budget=f"{budget / 1e6:.0f} MB",
-        truth=recording.truth is not None,
-        evaluated=recording.switches is not None,
+        truth=content.truth is not None,
+        evaluated=content.switches is not None,
     )
     with replacing(path) as temporary:
         # Names of files may hold bytes that are no text.
         temporary.write_bytes(html.encode(errors="backslashreplace"))
 
 
-def _parts(recording: Recording, budget: int, unreadable: list[str]) -> dict[int, _Part]:
+def _parts(content: Content, budget: int, unreadable: list[str]) -> dict[int, _Part]:
     """Choose the frames of the page and encode their films, within the budget.
 
     Args:
-        recording: What the page is about.
+        content: What the page shows.
         budget: Bytes.
         unreadable: Gets a sentence on frames that cannot be read.
     """
-    order = recording.quality.order
+    order = content.quality.order
     videos = np.unique(order.places[:, 0]).tolist()
     pose_bytes = 4.0 * np.diff(order.start) * (1 + len(order.poses.skeleton.nodes))
-    canvases = {video: _canvas(recording, video) for video in videos}
-    film_bytes = {video: _estimate(recording, video, canvases[video]) for video in videos}
+    canvases = {video: _canvas(content, video) for video in videos}
+    film_bytes = {video: _estimate(content, video, canvases[video]) for video in videos}
     while True:
         estimate = np.array([film_bytes[video] for video in order.places[:, 0].tolist()])
-        chosen = choose(order.places, recording.moments, pose_bytes + estimate, budget)
+        chosen = choose(order.places, content.moments, pose_bytes + estimate, budget)
         unreadable.clear()
         parts = {
-            video: _part(recording, video, canvases[video], chosen, unreadable) for video in videos
+            video: _part(content, video, canvases[video], chosen, unreadable) for video in videos
         }
         size = pose_bytes[chosen].sum() + sum(len(part.film or b"") for part in parts.values())
         if size <= budget or np.count_nonzero(chosen) <= GROUP:
@@ -150,19 +150,19 @@ def _parts(recording: Recording, budget: int, unreadable: list[str]) -> dict[int
         film_bytes = {video: 1.1 * each * size / budget for video, each in film_bytes.items()}
 
 
-def _canvas(recording: Recording, video: int) -> Canvas:
+def _canvas(content: Content, video: int) -> Canvas:
     """Return the size of a video's images; where it is not known, of the area of its poses."""
-    if video in recording.sizes:
-        return Canvas(recording.sizes[video], film_size(*recording.sizes[video]))
-    places = recording.quality.order.places
-    if video not in recording.problems:
+    if video in content.sizes:
+        return Canvas(content.sizes[video], film_size(*content.sizes[video]))
+    places = content.quality.order.places
+    if video not in content.problems:
         for frame in places[places[:, 0] == video, 1].tolist():
             try:
-                height, width = recording.read(video, frame).shape[:2]
+                height, width = content.read(video, frame).shape[:2]
             except RunError:
                 continue
             return Canvas((height, width), film_size(height, width))
-    poses = recording.quality.order.poses
+    poses = content.quality.order.poses
     points = poses.points[poses.video == video].reshape(-1, 2)
     points = points[np.isfinite(points).all(axis=1)]
     far = np.percentile(points, 99.9, axis=0) * 1.05 if len(points) else np.zeros(2)
@@ -170,42 +170,42 @@ def _canvas(recording: Recording, video: int) -> Canvas:
     return Canvas((height, width), film_size(height, width))
 
 
-def _estimate(recording: Recording, video: int, canvas: Canvas) -> float:
+def _estimate(content: Content, video: int, canvas: Canvas) -> float:
     """Return the bytes that a frame of a video's film takes, from some stretches of frames."""
-    places = recording.quality.order.places
+    places = content.quality.order.places
     frames = places[places[:, 0] == video, 1]
-    if video in recording.problems:
+    if video in content.problems:
         return 0.0
     first = np.linspace(0, max(0, len(frames) - SAMPLE), SAMPLES).astype(int)
     chosen = np.unique((first[:, None] + np.arange(SAMPLE)).clip(max=len(frames) - 1))
-    images = _images(recording, video, frames[chosen].tolist(), canvas, [])
-    film = encode(images, canvas.film, _film_rate(recording, video))
+    images = _images(content, video, frames[chosen].tolist(), canvas, [])
+    film = encode(images, canvas.film, _film_rate(content, video))
     return MARGIN * len(film) / len(chosen)
 
 
-def _film_rate(recording: Recording, video: int) -> Fraction:
-    places = recording.quality.order.places
-    rate = recording.rates.get(video) or FALLBACK_RATE
+def _film_rate(content: Content, video: int) -> Fraction:
+    places = content.quality.order.places
+    rate = content.rates.get(video) or FALLBACK_RATE
     return film_rate(places[places[:, 0] == video, 1], rate)
 
 
 def _part(
-    recording: Recording, video: int, canvas: Canvas, chosen: np.ndarray, unreadable: list[str]
+    content: Content, video: int, canvas: Canvas, chosen: np.ndarray, unreadable: list[str]
 ) -> _Part:
-    places = recording.quality.order.places
+    places = content.quality.order.places
     positions = np.flatnonzero(chosen & (places[:, 0] == video))
-    frames, rate = places[positions, 1], _film_rate(recording, video)
+    frames, rate = places[positions, 1], _film_rate(content, video)
     film = None
-    if video not in recording.problems and len(frames):
-        label = f"encoding {Path(recording.videos[video]).name}"
+    if video not in content.problems and len(frames):
+        label = f"encoding {Path(content.videos[video]).name}"
         watched = terminal.progress(frames.tolist(), len(frames), label)
-        film = encode(_images(recording, video, watched, canvas, unreadable), canvas.film, rate)
+        film = encode(_images(content, video, watched, canvas, unreadable), canvas.film, rate)
     positions -= np.searchsorted(places[:, 0], video)
     return _Part(frames, positions, canvas, float(rate), film)
 
 
 def _images(
-    recording: Recording,
+    content: Content,
     video: int,
     frames: Iterator[int] | list[int],
     canvas: Canvas,
@@ -215,24 +215,24 @@ def _images(
     missing = 0
     for frame in frames:
         try:
-            yield recording.read(video, frame)
+            yield content.read(video, frame)
         except RunError:
             missing += 1
             yield np.full((*canvas.image, 1), GRAY, dtype=np.uint8)
     if missing:
         unreadable.append(
-            f"{recording.videos[video]}: frames that cannot be read, and are gray here: {missing}"
+            f"{content.videos[video]}: frames that cannot be read, and are gray here: {missing}"
         )
 
 
-def _video(recording: Recording, video: int, part: _Part) -> dict[str, Any]:
+def _video(content: Content, video: int, part: _Part) -> dict[str, Any]:
     """Return what the page knows about a video."""
-    quality = recording.quality
+    quality = content.quality
     order = quality.order
     frames = order.places[order.places[:, 0] == video, 1]
     places = np.stack([np.full(len(part.frames), video), part.frames], axis=1)
     return {
-        "name": Path(recording.videos[video]).name,
+        "name": Path(content.videos[video]).name,
         "index": video,
         "film": part.film is not None,
         "size": part.canvas.film[::-1],
@@ -240,19 +240,19 @@ def _video(recording: Recording, video: int, part: _Part) -> dict[str, Any]:
         "frames": packed(frames, "<i4"),
         "positions": packed(part.positions, "<i4"),
         "poses": pack_poses(order.poses, places, part.canvas),
-        "truth": pack_poses(recording.truth, places, part.canvas)
-        if recording.truth is not None
+        "truth": pack_poses(content.truth, places, part.canvas)
+        if content.truth is not None
         else None,
         "timeline": pack_timeline(order, video, max(1, quality.expected.get(video, 1))),
     }
 
 
-def _moments(recording: Recording, parts: Mapping[int, _Part]) -> Iterator[dict[str, Any]]:
+def _moments(content: Content, parts: Mapping[int, _Part]) -> Iterator[dict[str, Any]]:
     """Yield the moments of the page; videos are numbered as there."""
-    poses, videos = recording.quality.order.poses, list(parts)
+    poses, videos = content.quality.order.poses, list(parts)
     part = {name: i for i, name in enumerate(poses.skeleton.nodes)}
     held = {(video, frame) for video, part in parts.items() for frame in part.frames.tolist()}
-    for moment in recording.moments[:MOST_MOMENTS]:
+    for moment in content.moments[:MOST_MOMENTS]:
         tracks = [  # the most doubtful first
             i for animal in moment.animals for i in _numbers(poses, animal)
         ]
@@ -277,9 +277,9 @@ def _numbers(poses: Poses, name: str) -> list[int]:
     return [i for i, own in enumerate(poses.track_names) if own == name]
 
 
-def _switches(recording: Recording, videos: list[int]) -> Iterator[dict[str, Any]]:
+def _switches(content: Content, videos: list[int]) -> Iterator[dict[str, Any]]:
     """Yield the identity switches of the evaluation; videos are numbered as in the page."""
-    for switch in recording.switches or ():
+    for switch in content.switches or ():
         if switch.pose_video in videos:
             yield {
                 "video": videos.index(switch.pose_video),

@@ -7,7 +7,7 @@ from sleap_lab.errors import RunError
 from sleap_lab.poses.record import Skeleton, make_poses
 from sleap_lab.quality.assess import assess
 from sleap_lab.quality.suspects import Suspect
-from sleap_lab.report.review.page import Recording, write_review
+from sleap_lab.report.review.page import Content, write_review
 
 HEIGHT, WIDTH, FRAMES, RADIUS = 96, 160, 60, 12
 SKELETON = Skeleton(nodes=("center",))
@@ -32,7 +32,7 @@ def read_scene():
 
 @pytest.fixture(scope="session")
 def make_recording(read_scene):
-    """Return a function that makes a recording of some videos; options are those of `Recording`."""
+    """Return a function that makes a recording of some videos; options are those of `Content`."""
 
     def make(frames=range(FRAMES), videos=1, names=("left", "right"), tracked=True, **options):
         frames = list(frames)
@@ -51,7 +51,7 @@ def make_recording(read_scene):
             "read": read_scene,
             "rates": dict.fromkeys(range(videos), 20.0),
         }
-        return Recording(quality=assess(poses), **usual | options)
+        return Content(quality=assess(poses), **usual | options)
 
     return make
 
@@ -68,7 +68,7 @@ def make_animals():
             tracks=0,
             track_names=("a",),
         )
-        return Recording(
+        return Content(
             title="animal",
             videos=["gone.mp4"],
             quality=assess(poses),

@@ -7,7 +7,7 @@ import pytest
 
 from sleap_lab.poses.record import Skeleton, make_poses
 from sleap_lab.quality.assess import assess
-from sleap_lab.report.signs import no_signs, quality_panels
+from sleap_lab.report.quality_figure import no_signs, quality_panels
 
 
 @pytest.fixture(scope="module")

@@ -40,7 +40,7 @@ LEFT_OUT_TAG = "sleap_lab.left_out"
 
 
 @dataclass(frozen=True)
-class Entry:
+class MlflowRun:
     """The content of one MLflow run.
 
     Attributes:
@@ -91,7 +91,7 @@ def is_deleted(store: Store, run: RunSummary) -> bool:
     return found.info.lifecycle_stage == DELETED
 
 
-def open_run(store: Store, folder: Path, name: str, run: RunSummary, entry: Entry) -> Opened:
+def open_run(store: Store, folder: Path, name: str, run: RunSummary, entry: MlflowRun) -> Opened:
     """Return the MLflow run that mirrors a folder; it is created if missing, and RUNNING.
 
     The summary records the run's key before the run is created, and its id afterwards. A later call
@@ -128,7 +128,7 @@ def open_run(store: Store, folder: Path, name: str, run: RunSummary, entry: Entr
     return Opened(run_id, params, tags)
 
 
-def _reopen(store: Store, found: Any, entry: Entry, tags: Mapping[str, str]) -> None:
+def _reopen(store: Store, found: Any, entry: MlflowRun, tags: Mapping[str, str]) -> None:
     """Set the run of an earlier attempt to RUNNING, and delete tags that only that attempt had."""
     from mlflow.entities import RunTag
 
@@ -141,7 +141,7 @@ def _reopen(store: Store, found: Any, entry: Entry, tags: Mapping[str, str]) -> 
         store.client.update_run(run_id, status="RUNNING")
 
 
-def fill_run(store: Store, opened: Opened, entry: Entry, *, status: str, ended: str) -> None:
+def fill_run(store: Store, opened: Opened, entry: MlflowRun, *, status: str, ended: str) -> None:
     """Write everything into an MLflow run and close it.
 
     * A second call with the same entry gives the same run.
@@ -203,7 +203,7 @@ def _left_out(large: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
 def _write_values(
     store: Store,
     opened: Opened,
-    entry: Entry,
+    entry: MlflowRun,
     more_tags: Mapping[str, str],
     end_time: int,
     model_id: str | None,
@@ -293,7 +293,7 @@ def find(store: Store, recorded: Mapping[str, str] | None) -> Any:
     return found[0] if found else None
 
 
-def _tags(entry: Entry) -> dict[str, str]:
+def _tags(entry: MlflowRun) -> dict[str, str]:
     owner = {HOST_TAG: socket.gethostname(), PID_TAG: str(os.getpid())}
     return {
         clean_name(key): storable(str(value))[:MAX_VALUE]

@@ -8,7 +8,13 @@ import sleap_io as sio
 from sleap_lab.errors import RunError
 from sleap_lab.media.labels import to_labels
 from sleap_lab.poses.record import Skeleton, make_poses
-from sleap_lab.report.clip import _write_above, with_pictures, worst_frames, write_clip, write_video
+from sleap_lab.report.overlay_video import (
+    _write_above,
+    with_pictures,
+    worst_frames,
+    write_clip,
+    write_video,
+)
 
 PAIR = Skeleton(("a", "b"), ((0, 1),))
 
@@ -87,13 +93,13 @@ def test_every_video_has_a_file(labels, tmp_path, video_path):
 
 def test_misses_come_before_errors(poses, truth, evaluation, monkeypatch):
     # Frame 3 lacks a fly and frame 2 has one too many; frame 3 is farther off.
-    monkeypatch.setattr("sleap_lab.report.clip.AROUND", 0)
+    monkeypatch.setattr("sleap_lab.report.overlay_video.AROUND", 0)
     assert worst_frames(poses, evaluation, count=2) == [(0, 2), (0, 3)]
     assert worst_frames(poses, evaluation, count=1) == [(0, 3)]
 
 
 def test_without_an_evaluation_low_scores_come_first(poses, monkeypatch):
-    monkeypatch.setattr("sleap_lab.report.clip.AROUND", 0)
+    monkeypatch.setattr("sleap_lab.report.overlay_video.AROUND", 0)
     assert worst_frames(poses, None, count=1) == [(0, 2)]  # the extra fly
 
 

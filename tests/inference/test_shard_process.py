@@ -4,9 +4,9 @@ import json
 from importlib import resources
 from pathlib import Path
 
-from sleap_lab.inference import shard
+from sleap_lab.inference import shard_process
 from sleap_lab.inference.detect import Inference
-from sleap_lab.inference.shard import Task, mean_seconds
+from sleap_lab.inference.shard_process import Task, mean_seconds
 from sleap_lab.media.open_source import open_source
 from sleap_lab.poses.record import Skeleton, make_poses
 from sleap_lab.settings.config import Config
@@ -30,14 +30,16 @@ def test_the_progress_of_a_range_begins_with_what_an_earlier_run_did(tmp_path, m
             shown.append(list(done))
         return detect_nothing(source)
 
-    monkeypatch.setattr(shard, "detect_cached", detect_rest)
-    shard._predict(1, "cpu", task, done)
+    monkeypatch.setattr(shard_process, "detect_cached", detect_rest)
+    shard_process._predict(1, "cpu", task, done)
     assert shown == [[0, 3], [0, 4], [0, 5]]
     monkeypatch.setattr(
-        shard, "detect_cached", lambda source, *arguments, watch, **options: detect_nothing(source)
+        shard_process,
+        "detect_cached",
+        lambda source, *arguments, watch, **options: detect_nothing(source),
     )
     done[:] = [0, 0]
-    shard._predict(1, "cpu", task, done)
+    shard_process._predict(1, "cpu", task, done)
     assert done == [0, 5]  # all of it was in the cache
 
 

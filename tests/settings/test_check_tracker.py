@@ -3,8 +3,8 @@ import logging
 import pytest
 
 from sleap_lab.errors import ConfigError
+from sleap_lab.settings.check_tracker import check_tracker, known_animals
 from sleap_lab.settings.config import TrackerConfig
-from sleap_lab.settings.tracker import check_tracker, known_animals
 
 WORKING = {
     ("keypoints", "oks"),

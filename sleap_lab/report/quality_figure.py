@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def quality_panels(quality: Quality, names: Sequence[str] = ()) -> Iterator[Panel]:
-    """Yield the figure of the places where each proxy finds something, if one does.
+    """Yield the figure of the places where each sign is, if there is one.
 
     Args:
         quality: Where they do.
@@ -42,14 +42,14 @@ def quality_panels(quality: Quality, names: Sequence[str] = ()) -> Iterator[Pane
 
 
 def no_signs(quality: Quality | None) -> str:
-    """Say that no proxy finds anything; empty where one does, or there is nothing to look at."""
+    """Say that there is no sign; empty where there is one, or there is nothing to look at."""
     if quality is None or not len(quality.order.poses) or _found(quality):
         return ""
     return f"Signs of errors.{_others(quality, ())}"
 
 
 def _others(quality: Quality, found: Collection[str]) -> str:
-    """Say which proxies find nothing, and which are not looked for."""
+    """Say which signs are nowhere, and which are not looked for."""
     unknown = quality.not_looked_for
     nothing = [kind for kind in KINDS if kind not in found and kind not in unknown]
     said = {"not found": nothing, "not looked for": unknown}
@@ -58,13 +58,13 @@ def _others(quality: Quality, found: Collection[str]) -> str:
 
 
 def _found(quality: Quality) -> dict[str, np.ndarray]:
-    """Return the rows of poses in which each proxy finds something, without those that do not."""
+    """Return the rows of poses with each sign, without the signs that are nowhere."""
     found = {kind: np.unique(quality.found[kind].rows) for kind in KINDS}
     return {kind: rows for kind, rows in found.items() if len(rows)}
 
 
 def _signs(axis: FrameAxis, places: dict[str, np.ndarray]) -> "Figure":
-    """Draw a row per proxy, and a mark per frame in which it finds something."""
+    """Draw a row per sign, and a mark per frame in which it is."""
     figure, axes = drawing.canvas(drawing.WIDE, drawing.rows_height(len(places)))
     for row, place in enumerate(places.values()):
         x = axis.x[np.unique(place)]

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from sleap_lab import run_experiment
 from sleap_lab.errors import RunError
-from sleap_lab.inference import cached, observations, shards
-from sleap_lab.inference.cache import Cache, Result, entries, remember
-from sleap_lab.inference.cached import detect_cached, track_cached
+from sleap_lab.inference import cached_stages, observations, shards
+from sleap_lab.inference.cache import Cache, StageResult, entries, remember
+from sleap_lab.inference.cached_stages import detect_cached, track_cached
 from sleap_lab.inference.detect import detect
 from sleap_lab.media.open_source import open_source
 from sleap_lab.media.source import Source
@@ -251,7 +251,9 @@ def rewritten(cache, stage, change):
     (entry,) = [entry for entry in entries(cache.folder) if entry.stage == stage]
     with np.load(cache.folder / f"{entry.key}.npz") as file:
         arrays, facts = change(dict(file))
-    remember(cache, entry.key, lambda: Result(arrays, facts), stage=stage, fits=lambda old: False)
+    remember(
+        cache, entry.key, lambda: StageResult(arrays, facts), stage=stage, fits=lambda old: False
+    )
 
 
 @pytest.mark.parametrize(
@@ -291,7 +293,7 @@ def test_a_cache_that_is_only_read_costs_no_crops_that_nobody_needs(tmp_path, mo
 
     for mode in ("read", "rw"):
         remembered(configured("topdown"), Cache(tmp_path, mode), predict)
-    assert asked == [0, cached.SPARE]
+    assert asked == [0, cached_stages.SPARE]
 
 
 def test_without_the_cache_nothing_is_asked_and_nothing_stored(tmp_path):
@@ -322,12 +324,12 @@ def test_tracks_are_remembered(tmp_path, monkeypatch):
         yield lambda done, total: watched.append((done, total))
         watched.append("ends")
 
-    monkeypatch.setattr(cached, "track", tell_track)
+    monkeypatch.setattr(cached_stages, "track", tell_track)
     first = track_cached(source, config, cache, outcomes, watching)(
         poses, config.tracker, source.read, notes
     )
     assert outcomes == {"track": "miss"}
-    monkeypatch.setattr(cached, "track", None)
+    monkeypatch.setattr(cached_stages, "track", None)
     again = track_cached(source, config, cache, outcomes, watching)(
         poses, config.tracker, source.read, again_notes
     )

@@ -1,6 +1,6 @@
 """Signs of errors that need no ground truth: jumps, flips, stretched bones, doubles, and others.
 
-Each is a proxy. It says that something is unusual for this recording, not that it is wrong. Limits
+Each says that something is unusual for this recording, not that it is wrong. Limits
 are relative to what is usual in the recording, so that they hold at every image size and speed.
 """
 
@@ -39,7 +39,7 @@ ROBUST = 1.4826
 
 
 class Found(NamedTuple):
-    """Where a proxy finds something.
+    """Where a sign of errors is.
 
     Attributes:
         rows: (f,) row of the pose.

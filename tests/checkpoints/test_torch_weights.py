@@ -15,7 +15,7 @@ import torch
 from omegaconf import OmegaConf
 
 from sleap_lab.checkpoints import load_network, read_training_config
-from sleap_lab.checkpoints.native import STORAGE_DTYPES, read_state_dict
+from sleap_lab.checkpoints.torch_weights import STORAGE_DTYPES, read_state_dict
 from sleap_lab.errors import RunError
 
 BRIGHT_AND_DARK = [[1.0, 0.0], [-1.0, 1.0]]  # two nodes: the brightest pixel and the darkest
@@ -216,7 +216,7 @@ def test_functions_are_refused_by_name(tmp_path, function):
         ("operator", "attrgetter"),
         ("functools", "partial"),
         ("importlib", "import_module"),
-        ("sleap_lab.checkpoints.native", "zipfile.os.system"),
+        ("sleap_lab.checkpoints.torch_weights", "zipfile.os.system"),
         ("torchvision.datasets", "Anything"),
         ("collections_of_evil", "OrderedDict"),
         ("sys", "modules"),

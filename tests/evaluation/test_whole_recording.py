@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from sleap_lab.evaluation import evaluate
-from sleap_lab.evaluation.recording import (
+from sleap_lab.evaluation.whole_recording import (
     errors_of_frames,
     estimate,
     likeness,

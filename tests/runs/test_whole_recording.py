@@ -6,7 +6,7 @@ import pytest
 from sleap_lab.evaluation import evaluate
 from sleap_lab.poses.record import Skeleton, make_poses
 from sleap_lab.quality.assess import assess
-from sleap_lab.runs.recording import of_recording, with_labels
+from sleap_lab.runs.whole_recording import of_recording, with_labels
 from sleap_lab.settings.config import EvaluatorConfig
 
 SQUARE = np.array([[0, 0], [100, 0], [100, 100], [0, 100]], dtype=float)

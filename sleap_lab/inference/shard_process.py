@@ -21,7 +21,7 @@ from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.errors.interruption import EXIT_CODE
 from sleap_lab.files.log import logging_to
 from sleap_lab.inference.cache import Cache
-from sleap_lab.inference.cached import MISS, Outcomes, detect_cached, index_cached
+from sleap_lab.inference.cached_stages import MISS, Outcomes, detect_cached, index_cached
 from sleap_lab.inference.detect import Inference
 from sleap_lab.inference.stopwatch import Stopwatch
 from sleap_lab.media.open_source import open_source

@@ -3,7 +3,7 @@ import sys
 import pytest
 
 from sleap_lab.errors import ConfigError
-from sleap_lab.settings.backends import PACKAGES, PRECISIONS, check_backend
+from sleap_lab.settings.check_backend import PACKAGES, PRECISIONS, check_backend
 from sleap_lab.settings.config import RuntimeConfig, keys
 
 
@@ -13,7 +13,7 @@ def test_every_backend_is_known():
 
 @pytest.mark.parametrize("backend", PACKAGES)
 def test_a_backend_that_is_installed_is_accepted(backend, monkeypatch):
-    monkeypatch.setattr("sleap_lab.settings.backends.find_spec", lambda name: name)
+    monkeypatch.setattr("sleap_lab.settings.check_backend.find_spec", lambda name: name)
     for precision in PRECISIONS[backend]:
         check_backend(RuntimeConfig(backend=backend, precision=precision, compile="auto"))
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from sleap_lab.checkpoints.training_config import Tiling
-from sleap_lab.pipelines.running import rows_of_a_pass
+from sleap_lab.pipelines.backend import rows_of_a_pass
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,8 @@ from dataclasses import replace
 import pytest
 
 from sleap_lab.errors import RunError
-from sleap_lab.runs import entry as entry_module
-from sleap_lab.runs import summary
-from sleap_lab.runs.entry import Entry, Opened, fill_run, is_complete, open_run
+from sleap_lab.runs import mlflow_run, summary
+from sleap_lab.runs.mlflow_run import MlflowRun, Opened, fill_run, is_complete, open_run
 from sleap_lab.runs.summary import RunSummary
 
 STARTED = "2026-01-02T03:04:05+00:00"
@@ -18,7 +17,7 @@ ENDED = "2026-01-02T03:04:06.250000+00:00"
 def record(tmp_path, store):
     """Return a function that opens an MLflow run for a folder."""
 
-    def make(entry: Entry, run: RunSummary | None = None) -> Opened:
+    def make(entry: MlflowRun, run: RunSummary | None = None) -> Opened:
         return open_run(store, tmp_path, "run.json", run or RunSummary(started=STARTED), entry)
 
     return make
@@ -26,7 +25,7 @@ def record(tmp_path, store):
 
 def test_an_entry_is_written_whole(tmp_path, store, record):
     (tmp_path / "report.html").write_text("<p>")
-    entry = Entry(
+    entry = MlflowRun(
         name="first",
         tags={"lab": "west", "none": None, "where@": "x"},
         params={"a.b": "1", "long": "x" * 6001},
@@ -62,10 +61,10 @@ def test_an_entry_is_written_whole(tmp_path, store, record):
 
 
 def test_big_files_are_logged_by_reference(tmp_path, store, record, monkeypatch, capsys):
-    monkeypatch.setattr(entry_module, "MAX_ARTIFACT_BYTES", 3)
+    monkeypatch.setattr(mlflow_run, "MAX_ARTIFACT_BYTES", 3)
     (tmp_path / "small").write_bytes(b"123")
     (tmp_path / "big").write_bytes(b"1234")
-    entry = Entry("big", {}, files={name: tmp_path / name for name in ("small", "big")})
+    entry = MlflowRun("big", {}, files={name: tmp_path / name for name in ("small", "big")})
     opened = record(entry)
     run_id = opened.id
     fill_run(store, opened, entry, status="FINISHED", ended=ENDED)
@@ -90,7 +89,7 @@ def test_a_run_is_never_left_running(tmp_path, store, record, monkeypatch, error
     def fail(*_):
         raise error
 
-    entry = Entry("x", {}, metrics={"eval/pck": 0.5}, documents={"a.json": 1})
+    entry = MlflowRun("x", {}, metrics={"eval/pck": 0.5}, documents={"a.json": 1})
     opened = record(entry)
     run_id = opened.id
     with monkeypatch.context() as broken:
@@ -112,7 +111,7 @@ def test_files_of_videos_with_odd_names_stay_apart(tmp_path, store, record):
     files = {name: tmp_path / name for name in ("predictions.a?1.csv", "predictions.a?2.csv")}
     for name, path in files.items():
         path.write_text(name)
-    entry = Entry("x", {}, files=files)
+    entry = MlflowRun("x", {}, files=files)
     opened = record(entry)
     run_id = opened.id
     fill_run(store, opened, entry, status="FINISHED", ended=ENDED)
@@ -126,13 +125,13 @@ def test_more_than_a_hundred_parameters_are_logged_and_one_that_changed_is_said(
     tmp_path, store, record
 ):
     params = {f"group.key_{i}": str(i) for i in range(250)}
-    opened = record(Entry("x", {}, params))
+    opened = record(MlflowRun("x", {}, params))
     run_id = opened.id
-    fill_run(store, opened, Entry("x", {}, params), status="FINISHED", ended=ENDED)
+    fill_run(store, opened, MlflowRun("x", {}, params), status="FINISHED", ended=ENDED)
     assert store.client.get_run(run_id).data.params == params
     again = params | {"group.key_7": "other"}  # as sweep.rerun, where a job runs again
-    opened = record(Entry("x", {}, again), summary.read(tmp_path))
-    fill_run(store, opened, Entry("x", {}, again), status="FINISHED", ended=ENDED)
+    opened = record(MlflowRun("x", {}, again), summary.read(tmp_path))
+    fill_run(store, opened, MlflowRun("x", {}, again), status="FINISHED", ended=ENDED)
     run = store.client.get_run(run_id)
     assert (run.info.status, run.data.params, run.data.tags["now.group.key_7"]) == (
         "FINISHED",
@@ -152,7 +151,7 @@ def test_values_are_sent_in_as_few_requests_as_mlflow_accepts(store, record, mon
 
     monkeypatch.setattr(client, "log_batch", log)
     monkeypatch.setattr(client, "get_run", None)  # what was just created is not asked for
-    entry = Entry(
+    entry = MlflowRun(
         "x",
         {"lab": "west"},  # goes with the run's creation
         {f"key_{i}": str(i) for i in range(150)},
@@ -165,7 +164,7 @@ def test_values_are_sent_in_as_few_requests_as_mlflow_accepts(store, record, mon
 
 def test_a_run_that_was_tried_again_is_logged_again(store, record):
     first = RunSummary(started=STARTED, ended=ENDED)
-    failed = Entry(
+    failed = MlflowRun(
         "x", {"mlflow.note.content": "out of memory", "lab": "west"}, metrics={"counts/frames": 3}
     )
     opened = record(failed, first)
@@ -175,7 +174,7 @@ def test_a_run_that_was_tried_again_is_logged_again(store, record):
     again = replace(first, ended="2026-01-02T03:04:07+00:00")
     assert not is_complete(store, again)
 
-    finished = Entry(
+    finished = MlflowRun(
         "x", {"mlflow.note.content": None, "lab": "west"}, metrics={"counts/frames": 7}
     )
     assert record(finished, again).id == run_id
@@ -201,9 +200,9 @@ def test_a_process_that_dies_while_it_creates_a_run_leaves_no_second_one(
     with monkeypatch.context() as dying:
         dying.setattr(type(store.client), "create_run", die)
         with pytest.raises(KeyboardInterrupt):
-            record(Entry("x", {}))
+            record(MlflowRun("x", {}))
     assert "run_id" not in summary.read(tmp_path).mlflow
-    opened = record(Entry("x", {}), summary.read(tmp_path))
+    opened = record(MlflowRun("x", {}), summary.read(tmp_path))
     run_id = opened.id
     assert (
         summary.read(tmp_path).mlflow.items()
@@ -219,13 +218,13 @@ def test_a_server_that_goes_away_is_not_asked_again(store, record, monkeypatch):
     def away(uri):
         raise RunError("away")
 
-    opened = record(Entry("x", {}))
+    opened = record(MlflowRun("x", {}))
     run_id = opened.id
     with monkeypatch.context() as broken:
         broken.setattr(type(store.client), "log_batch", fail)
-        broken.setattr(entry_module, "probe", away)
+        broken.setattr(mlflow_run, "probe", away)
         with pytest.raises(OSError, match="connection reset"):
-            fill_run(store, opened, Entry("x", {"lab": "west"}), status="FINISHED", ended=ENDED)
+            fill_run(store, opened, MlflowRun("x", {"lab": "west"}), status="FINISHED", ended=ENDED)
     assert (
         store.client.get_run(run_id).info.status == "RUNNING"
     )  # until someone finds its process gone
@@ -241,5 +240,5 @@ def test_what_the_store_does_not_have_is_not_complete(store):
 
 
 def test_a_run_that_the_user_deleted_stays_deleted(tmp_path, store, record):
-    store.client.delete_run(record(Entry("x", {})).id)
+    store.client.delete_run(record(MlflowRun("x", {})).id)
     assert is_complete(store, summary.read(tmp_path))

@@ -6,14 +6,14 @@ from typing import NamedTuple
 import numpy as np
 
 from sleap_lab.evaluation import Evaluation
-from sleap_lab.evaluation.recording import MOST_LABELLED, Estimate, errors_of_frames, estimate
 from sleap_lab.evaluation.serial import FEWEST_FRAMES
 from sleap_lab.evaluation.spread import LEVEL
+from sleap_lab.evaluation.whole_recording import MOST_LABELLED, Estimate, errors_of_frames, estimate
 from sleap_lab.quality.assess import Quality
 from sleap_lab.quality.frames import frame_signs
 
 
-class Recording(NamedTuple):
+class WholeRecording(NamedTuple):
     """What few labels say of a whole recording.
 
     Attributes:
@@ -67,7 +67,7 @@ def _limits(found: Estimate, *, share: bool) -> str:
     return f"{LEVEL:.0%} interval {with_signs}, from the labels alone {alone}"
 
 
-def of_recording(quality: Quality, evaluation: Evaluation) -> Recording | None:
+def of_recording(quality: Quality, evaluation: Evaluation) -> WholeRecording | None:
     """Estimate the errors of all frames of a result from those that are labelled.
 
     Args:
@@ -96,7 +96,7 @@ def of_recording(quality: Quality, evaluation: Evaluation) -> Recording | None:
     video = quality.order.places[:, 0]
     bad, error = (column[order] for column in errors_of_frames(table))
     known = ~np.isnan(error)
-    return Recording(
+    return WholeRecording(
         frames,
         estimate(row[order], bad, signs, video, share=True),
         estimate(row[order][known], error[known], signs, video, share=False)

@@ -16,7 +16,7 @@ import numpy as np
 from sleap_lab import terminal
 from sleap_lab.errors import counted
 from sleap_lab.inference.automatic import settled
-from sleap_lab.inference.cache import DEFAULT_FOLDER, GB, Cache, Result, remember
+from sleap_lab.inference.cache import DEFAULT_FOLDER, GB, Cache, StageResult, remember
 from sleap_lab.inference.chunks import Chunks
 from sleap_lab.inference.detect import Inference, Track, detect
 from sleap_lab.inference.fingerprint import (
@@ -86,7 +86,7 @@ def index_cached(cache: Cache) -> Indexer:
         result, _ = remember(
             cache,
             index_fingerprint(path),
-            lambda: Result(read_index(path).to_arrays()),
+            lambda: StageResult(read_index(path).to_arrays()),
             stage="index",
             about=path.name,
         )
@@ -153,7 +153,7 @@ def _remembered(
     bad_frames: tuple[Frame, ...] = ()
     chunks: Chunks | None = None
 
-    def compute() -> Result:
+    def compute() -> StageResult:
         nonlocal bad_frames, chunks
         chunks = Chunks(source, cache, key, about)
         predicted = _observe_or_decode(
@@ -161,7 +161,7 @@ def _remembered(
         )
         bad_frames = predicted.bad_frames
         facts = {"kind": predicted.kind, "notes": list(predicted.notes)}
-        return Result(predicted.poses.to_arrays(), facts, complete=not bad_frames)
+        return StageResult(predicted.poses.to_arrays(), facts, complete=not bad_frames)
 
     result, recalled = remember(
         cache,
@@ -187,7 +187,7 @@ def about_prediction(source: Source, config: Config) -> str:
     return f"{source.path.name}, {counted(len(source.frames), 'frame')}; {models}"
 
 
-def holds(stored: Result, frames: np.ndarray) -> bool:
+def holds(stored: StageResult, frames: np.ndarray) -> bool:
     """Return whether a stored result is of these frames, and complete."""
     return (
         np.array_equal(Poses.from_arrays(stored.arrays).frames, frames)
@@ -214,7 +214,7 @@ def _observe_or_decode(
     predicted: Inference | None = None
     spare = SPARE
 
-    def covers(stored: Result) -> bool:
+    def covers(stored: StageResult) -> bool:
         nonlocal spare
         if all(map(plan.covers, unpack(plan.content, stored.arrays))):
             return True
@@ -223,14 +223,14 @@ def _observe_or_decode(
         spare = math.inf
         return False
 
-    def observe() -> Result:
+    def observe() -> StageResult:
         nonlocal predicted
         if not len(chunks.remaining.frames):
             bad_frames = tuple(chunks.bad_frames)
             predicted = Inference(
                 concatenate(chunks.poses), plan.kind, device, bad_frames, plan.notes
             )
-            return Result({}, complete=False)
+            return StageResult({}, complete=False)
         one_device = config.runtime.devices == 1
         predicted, observations = _predict_remaining(chunks, predict, spare, one_device=one_device)
         return observations
@@ -251,7 +251,7 @@ def _observe_or_decode(
 
 def _predict_remaining(
     chunks: Chunks, predict: Predict, spare: float, *, one_device: bool
-) -> tuple[Inference, Result]:
+) -> tuple[Inference, StageResult]:
     """Predict the frames that no stored chunk holds; what a stopped run has done is stored.
 
     Args:
@@ -336,12 +336,12 @@ def track_cached(
         about = f"{source.path.name}, {frames}; {', '.join([by, *motion])}"
         key = track_fingerprint(config, source, poses)
 
-        def compute() -> Result:
+        def compute() -> StageResult:
             told: list[str] = []
             tracked = track_watched(poses, tracker, read_image, told)
-            return Result(tracked.to_arrays(), {"notes": told})
+            return StageResult(tracked.to_arrays(), {"notes": told})
 
-        def fits(stored: Result) -> bool:
+        def fits(stored: StageResult) -> bool:
             same_frames = np.array_equal(Poses.from_arrays(stored.arrays).frames, poses.frames)
             return same_frames and "notes" in stored.facts
 

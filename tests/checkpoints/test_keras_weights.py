@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sleap_lab.checkpoints import load_network, read_training_config
-from sleap_lab.checkpoints.legacy import read_layers
+from sleap_lab.checkpoints.keras_weights import read_layers
 from sleap_lab.errors import RunError
 
 HEADS = {

@@ -9,7 +9,7 @@ from sleap_lab.settings.config import Config
 
 
 @dataclass(frozen=True)
-class Run:
+class RunContext:
     """A run under way.
 
     Attributes:

@@ -8,7 +8,7 @@ from matplotlib import image as reader
 
 from sleap_lab.poses.record import Skeleton, make_poses
 from sleap_lab.report.drawing import house_style
-from sleap_lab.report.overlay import Window, draw, window_around
+from sleap_lab.report.still import Window, draw, window_around
 
 DOT = Skeleton(("head",))
 

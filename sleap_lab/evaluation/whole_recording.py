@@ -1,6 +1,6 @@
 """Error of a whole recording, of which a person labelled a few frames.
 
-What labels show is corrected by what all frames show without them: a line through the proxies of
+What labels show is corrected by what all frames show without them: a line through the signs of
 `sleap_lab.quality` predicts the error of every frame, and by as much as the labelled ones look
 worse than all, their mean error is lowered (prediction-powered inference: Angelopoulos et al. 2023,
 Science 382:669). How much of that counts minimises the error (PPI++: Angelopoulos, Duchi & Zrnic

@@ -1,4 +1,4 @@
-"""Runs of detections that are one animal."""
+"""Stretches of detections that are one animal."""
 
 from dataclasses import dataclass
 
@@ -6,11 +6,11 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Runs:
-    """Detections joined to runs, by row.
+class Stretches:
+    """Detections joined to stretches, by row.
 
     Attributes:
-        before: (n,) row of the detection before in its run; -1 for none.
+        before: (n,) row of the detection before in its stretch; -1 for none.
         after: (n,) row of the one after; -1 for none.
     """
 
@@ -18,11 +18,11 @@ class Runs:
     after: np.ndarray
 
     def first(self) -> np.ndarray:
-        """Return (n,) row of the first detection of the run of each."""
+        """Return (n,) row of the first detection of the stretch of each."""
         return _end(self.before)
 
     def last(self) -> np.ndarray:
-        """Return (n,) row of the last detection of the run of each."""
+        """Return (n,) row of the last detection of the stretch of each."""
         return _end(self.after)
 
 
@@ -34,8 +34,8 @@ def _end(step: np.ndarray) -> np.ndarray:
     return at
 
 
-def joined(n: int, rows: np.ndarray, others: np.ndarray) -> Runs:
-    """Return the runs that links form.
+def joined(n: int, rows: np.ndarray, others: np.ndarray) -> Stretches:
+    """Return the stretches that links form.
 
     Args:
         n: Number of detections.
@@ -44,7 +44,7 @@ def joined(n: int, rows: np.ndarray, others: np.ndarray) -> Runs:
     """
     before, after = np.full(n, -1), np.full(n, -1)
     before[others], after[rows] = rows, others
-    return Runs(before, after)
+    return Stretches(before, after)
 
 
 def slots(time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from sleap_lab.poses.record import Skeleton, concatenate, make_poses
-from sleap_lab.quality import proxies
+from sleap_lab.quality import signs
 from sleap_lab.quality.assess import assess
 from sleap_lab.tracking.offline import identify
 
 
 def places(quality, kind):
-    """Frame and track of everything that a proxy finds."""
+    """Frame and track of every place of a sign."""
     rows = quality.found[kind].rows
     poses = quality.order.poses
     return set(zip(poses.frame[rows].tolist(), poses.tracks[rows].tolist(), strict=True))
@@ -195,12 +195,12 @@ def test_videos_are_looked_at_one_by_one(scene):
     ],
 )
 def test_left_and_right_are_told_from_names(nodes, pairs):
-    assert proxies.mirrored_nodes(Skeleton(nodes)) == pairs
+    assert signs.mirrored_nodes(Skeleton(nodes)) == pairs
 
 
 def test_symmetries_come_before_names():
     skeleton = Skeleton(("left", "right", "c"), symmetries=((2, 0),))
-    assert proxies.mirrored_nodes(skeleton) == ((0, 2),)
+    assert signs.mirrored_nodes(skeleton) == ((0, 2),)
 
 
 def test_the_order_of_rows_says_nothing(scene, changed):

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sleap_lab.checkpoints.native import network_errors, refuse_giants
+from sleap_lab.checkpoints.torch_weights import network_errors, refuse_giants
 from sleap_lab.checkpoints.training_config import LEGACY_CONFIG_NAME, TrainingConfig
 from sleap_lab.errors import RunError
 from sleap_lab.errors.interruption import raise_interruption
