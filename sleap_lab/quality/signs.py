@@ -1,7 +1,7 @@
 """Signs of errors that need no ground truth: jumps, flips, stretched bones, doubles, and others.
 
-Each says that something is unusual for this recording, not that it is wrong. Limits
-are relative to what is usual in the recording, so that they hold at every image size and speed.
+Each says that something is unusual for this recording, not that it is wrong. Limits are relative to
+what is usual in the recording, so that they hold at every image size and speed.
 """
 
 import re
