@@ -18,13 +18,20 @@ FILES = re.findall(
     re.MULTILINE | re.DOTALL,
 )
 ROWS = re.findall(
-    r"^\|[^`\n]*(?:`[^`\n]*`[^`|\n]*)*\| `(sleap-lab .*?)` \| `(.*?)` \|$",
+    r"^\| *(…?)[^`\n]*(?:`[^`\n]*`[^`|\n]*)*\| `(sleap-lab .*?)` \| `(.*?)` \|$",
     PAGE.read_text(encoding="utf-8"),
     re.MULTILINE,
 )
-ANSWERS: dict[str, list[str]] = {}  # by command; typed again, it may give something else
-for _command, _gives in ROWS:
-    ANSWERS.setdefault(_command, []).append(_gives)
+TYPED: dict[str, list[tuple[str, str]]] = {}
+"""By command: what is typed one after the other, and what each gives.
+
+The same command may give something else when it is typed again; a row that begins with … needs what
+the one above has left.
+"""
+_first = ""
+for _goes_on, _command, _gives in ROWS:
+    _first = _first if _goes_on else _command
+    TYPED.setdefault(_first, []).append((_command, _gives))
 
 
 @pytest.fixture(scope="module")
@@ -43,10 +50,10 @@ def test_every_row_with_a_command_is_found():
     assert len(ROWS) == PAGE.read_text(encoding="utf-8").count("| `sleap-lab ") >= 20
 
 
-@pytest.mark.parametrize("command", ANSWERS)
-def test_a_command_gives_what_the_table_says(command, folder):
+@pytest.mark.parametrize("first", TYPED)
+def test_a_command_gives_what_the_table_says(first, folder):
     """Takes seven seconds where the command is a sweep: each job is a process."""
-    for gives in ANSWERS[command]:
+    for command, gives in TYPED[first]:
         check(command, gives, folder)
 
 
