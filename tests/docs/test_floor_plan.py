@@ -103,3 +103,16 @@ def test_the_table_of_where_to_change_what_names_files_that_exist():
         for name in names
         if not any((ROOT / start / name).exists() for start in ("sleap_lab", "."))
     } == set()
+
+
+@pytest.mark.parametrize("page", ["docs/architecture.md", "CONTRIBUTING.md"])
+def test_what_is_named_stands_in_the_file_that_is_named_with_it(page):
+    text = " ".join((ROOT / page).read_text(encoding="utf-8").split())
+    named = re.findall(r"`(\w+)`(?: (?:and|or) `(\w+)`)? of `([\w/]+\.py)`", text)
+    assert named
+    assert [
+        (name, file)
+        for *names, file in named
+        for name in names
+        if name not in (ROOT / "sleap_lab" / file).read_text(encoding="utf-8")
+    ] == []
