@@ -3,7 +3,7 @@
 Results are cached under the version of their stage. Code that is moved, renamed or made faster
 keeps the version, so that the cached results of users stay valid. Code whose results can differ
 gets another version. With a new choice, results are the same where every config that was valid
-before gives what it gave.
+before gives what it gave; those of `tune` are not, where it tries the choice.
 
     python scripts/stage_code.py                      lists the stages; fails if one is undeclared
     python scripts/stage_code.py --same predict       its results are the same, to the last bit
