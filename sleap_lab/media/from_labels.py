@@ -8,7 +8,7 @@ import sleap_io as sio
 from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.media.images import display_path
 from sleap_lab.media.labels import to_poses
-from sleap_lab.media.missing import missing_frames
+from sleap_lab.media.missing import after_name, missing_frames
 from sleap_lab.media.revising import kept_tracks
 from sleap_lab.media.selection import filter_labels, frames_of_video
 from sleap_lab.media.source import Source
@@ -44,7 +44,7 @@ def source_of_labels(labels: sio.Labels, path: Path, config: DataConfig, index: 
     video, name = _video(labels, path, config.video_index), f"video {config.video_index} of {path}"
     reader = open_reader(video, index)
     if not len(reader.numbers):
-        why = missing_frames(video, ())[1] or (reader.problem or NO_FRAME).removeprefix("it ")
+        why = missing_frames(video, ())[1] or after_name(reader.problem or NO_FRAME)
         raise RunError(f"data.path: {name} cannot be read: {display_path(video.filename)} {why}")
     frames = frames_of_video(config.video_index, requested, reader.numbers, name)
     filtered = filter_labels(labels, poses, config, frames)

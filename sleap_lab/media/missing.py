@@ -124,6 +124,11 @@ def absence_of(name: str) -> str | None:
         return NOT_THERE
 
 
+def after_name(problem: str) -> str:
+    """Return why a video cannot be read as words that follow its name, without "it"."""
+    return problem.removeprefix("it ")
+
+
 def lacking(missing: Sequence[str], images: Sequence[str]) -> str:
     """Return that some images are missing, as words that follow the name of the video."""
     return f"lacks {len(missing)} of {len(images)} images, the first: {missing[0]}"

@@ -13,7 +13,7 @@ from sleap_lab.errors import RunError, listed
 from sleap_lab.media.fit import size_problem
 from sleap_lab.media.images import display_path, orientation_notes
 from sleap_lab.media.index import FrameIndex
-from sleap_lab.media.missing import missing_frames
+from sleap_lab.media.missing import after_name, missing_frames
 from sleap_lab.media.readers import ArrayReader, Reader
 from sleap_lab.media.source import Source
 from sleap_lab.media.timing import unevenness
@@ -107,7 +107,7 @@ def _missing(video: sio.Video, reader: Reader, frames: np.ndarray) -> tuple[int,
     if missing:
         return missing, why
     if reader.problem:
-        return len(frames), reader.problem.removeprefix("it ")
+        return len(frames), after_name(reader.problem)
     if reader.index is None:
         return 0, ""
     held = len(reader.index.packet)

@@ -15,7 +15,7 @@ from sleap_lab.errors.interruption import raise_interruption
 from sleap_lab.files.safe_load import check_dataset, check_hdf5
 from sleap_lab.media.headers import ADDRESS, refuse_no_video, vet_video
 from sleap_lab.media.index import FrameIndex, read_index
-from sleap_lab.media.missing import IS_ADDRESS, MissingVideo
+from sleap_lab.media.missing import IS_ADDRESS, NO_FILE, NOT_THERE, MissingVideo
 from sleap_lab.media.packets import MAX_PIXELS
 from sleap_lab.media.readers import (
     CroppedReader,
@@ -51,7 +51,7 @@ def open_reader(video: sio.Video, index: Indexer = read_index) -> Reader:
         return open_recording(Path(name), index)
     if video.backend is None:
         return Unreadable(
-            "it is not there" if not video.exists() else f"it cannot be read as a video; {ACCEPTED}"
+            f"it cannot be read as a video; {ACCEPTED}" if video.exists() else f"it {NOT_THERE}"
         )
     return StoredReader(video)
 
@@ -60,7 +60,7 @@ def open_recording(path: Path, index: Indexer = read_index) -> Reader:
     """Return the reader of a media file, or where it is unreadable, one that gives the reason."""
     try:
         if not path.is_file():
-            return Unreadable("it is no file" if path.exists() else "it is not there")
+            return Unreadable(f"it {NO_FILE if path.exists() else NOT_THERE}")
         state = file_state(str(path))
         refuse_no_video(path, None)
         found = index(path)

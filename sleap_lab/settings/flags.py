@@ -6,7 +6,7 @@ page of the project, which `track` and `eval` follow, says otherwise.
 """
 
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -186,30 +186,46 @@ def parse(flags: Iterable[Flag], argv: Sequence[str]) -> tuple[dict[str, Any], l
         if not word.startswith("-"):
             overrides.append(word)
             continue
-        name, equals, inline = word.partition("=")
-        if not word.startswith("--") and len(word) > 2 and word[1] in by_name:  # -n2
-            name, equals, inline = word[:2], "=", word[2:].removeprefix("=")
-        name = name.lstrip("-").replace("-", "_") if name.startswith("--") else name[1:]
-        positive = by_name.get(name.removeprefix("no_")) if name not in by_name else None
-        negated = positive is not None and positive.kind == "bool"
-        flag = positive if negated else by_name.get(name)
-        if flag is None or (len(name) == 1 and word.startswith("--")):
-            hint = did_you_mean(f"--{name}", (f"--{f}" for f in by_name if len(f) > 1))
-            raise ConfigError(f"{word}: there is no such flag.{hint}")
-        if flag.kind == "bool" and not equals:
-            equals, inline = (
-                "=",
-                rest.pop(0) if rest and rest[0].lower() in ("true", "false") else "true",
-            )
-        if not equals:
-            if not rest:
-                raise ConfigError(f"{word}: the value is missing; it takes {_accepts(flag)}")
-            inline = rest.pop(0)
-        value = _convert(flag, word.partition("=")[0], inline)
+        name, text = _split(word, by_name)
+        flag, negated = _find(word, name, by_name)
+        if text is None:
+            text = _following(flag, word, rest)
+        value = _convert(flag, word.partition("=")[0], text)
         if flag.kind == "list" and value is not None:
             value = (values.get(flag.key) or []) + value
         values[flag.key] = not value if negated else value
     return values, overrides
+
+
+def _split(word: str, by_name: Collection[str]) -> tuple[str, str | None]:
+    """Return the name of the flag that a word gives, and the value in the same word, if any."""
+    if word.startswith("--"):
+        name, equals, text = word.partition("=")
+        return name.lstrip("-").replace("-", "_"), text if equals else None
+    if len(word) > 2 and word[1] in by_name:  # -n2
+        return word[1], word[2:].removeprefix("=")
+    name, equals, text = word[1:].partition("=")
+    return name, text if equals else None
+
+
+def _find(word: str, name: str, by_name: Mapping[str, Flag]) -> tuple[Flag, bool]:
+    """Return the flag of a name, and whether it is negated (`--no-tracking`)."""
+    if name in by_name and (len(name) > 1 or not word.startswith("--")):
+        return by_name[name], False
+    positive = by_name.get(name.removeprefix("no_")) if name.startswith("no_") else None
+    if positive is not None and positive.kind == "bool":
+        return positive, True
+    hint = did_you_mean(f"--{name}", (f"--{f}" for f in by_name if len(f) > 1))
+    raise ConfigError(f"{word}: there is no such flag.{hint}")
+
+
+def _following(flag: Flag, word: str, rest: list[str]) -> str:
+    """Take the value of a flag from the words that follow it; a switch needs none."""
+    if flag.kind == "bool" and not (rest and rest[0].lower() in ("true", "false")):
+        return "true"
+    if not rest:
+        raise ConfigError(f"{word}: the value is missing; it takes {_accepts(flag)}")
+    return rest.pop(0)
 
 
 def _accepts(flag: Flag) -> str:
