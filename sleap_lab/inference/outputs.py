@@ -1,7 +1,7 @@
 """Network outputs as plain arrays: per batch in Python, per frame in a file, never pickled."""
 
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +17,7 @@ from sleap_lab.media.source import Frame, Source
 from sleap_lab.settings.config import Config, FiltersConfig, OutputConfig, wants_arrays
 
 if TYPE_CHECKING:
-    from sleap_lab.pipelines.model import Graph, Prediction
+    from sleap_lab.pipelines.model import Crops, Graph, Prediction
 
 OUTPUTS_FILE = "outputs.npz"
 FRAME_MAPS = {
@@ -66,33 +66,56 @@ def batch_outputs(
     if poses.track_names:
         batch["pred_class_inds"] = [poses.tracks[own] for own in frames]
         batch["class_scores"] = [poses.track_scores[own] for own in frames]
+    batch |= _frame_maps(prediction, output)
+    if prediction.crops:
+        batch |= _of_crops(prediction, prediction.crops, [rows[own] for own in frames], output)
+    if output.return_paf_graph and prediction.graphs:
+        batch |= _graphs(prediction.graphs)
+    return batch
+
+
+def _frame_maps(prediction: "Prediction", output: OutputConfig) -> dict[str, np.ndarray]:
+    """Return the outputs of whole frames that are asked for, with the size of their pixels, px.
+
+    Those of part affinity fields are (B, h, w, channels), all others (B, channels, h, w).
+    """
+    arrays = {}
     for option, names in FRAME_MAPS.items():
         for name, array_name in names.items():
             if getattr(output, option) and name in prediction.maps:
                 array = prediction.maps[name].cpu().numpy()
-                batch[array_name] = array.transpose(0, 2, 3, 1) if name == "pafs" else array
-                batch[f"{array_name}_px"] = prediction.pixel_sizes[name] / prediction.eff
-    if crops := prediction.crops:
-        boxes = np.stack([crops.boxes[:, end, axis] for axis, end in enumerate(CORNERS)], axis=-1)
-        batch["pred_centroids"] = [crops.centroids[rows[own]] for own in frames]
-        batch["centroid_val"] = [crops.scores[rows[own]] for own in frames]
-        batch["instance_bbox"] = [boxes[rows[own]] for own in frames]
-        nothing = {
-            "confmaps": (0, len(poses.skeleton.nodes), 0, 0),
-            "class_vectors": (0, len(poses.track_names)),
-        }
-        for option, (name, array_name) in CROP_MAPS.items():
-            if getattr(output, option) and (name == "confmaps" or poses.track_names):
-                array = (
-                    crops.maps[name].cpu().numpy()
-                    if name in crops.maps
-                    else np.zeros(nothing[name], dtype=np.float32)
-                )
-                batch[array_name] = [array[rows[own]] for own in frames]
-        if output.return_confmaps:
-            batch["pred_confmaps_px"] = prediction.pixel_sizes["confmaps"] / prediction.eff
-    if output.return_paf_graph and prediction.graphs:
-        batch |= _graphs(prediction.graphs)
+                arrays[array_name] = array.transpose(0, 2, 3, 1) if name == "pafs" else array
+                arrays[f"{array_name}_px"] = prediction.pixel_sizes[name] / prediction.eff
+    return arrays
+
+
+def _of_crops(
+    prediction: "Prediction", crops: "Crops", rows: Sequence[np.ndarray], output: OutputConfig
+) -> dict[str, Any]:
+    """Return centroids, boxes and the asked outputs of the crops of each frame.
+
+    Args:
+        prediction: Prediction of the batch.
+        crops: Its crops.
+        rows: By frame, the crops of the instances that are kept.
+        output: Which outputs to add.
+    """
+    boxes = np.stack([crops.boxes[:, end, axis] for axis, end in enumerate(CORNERS)], axis=-1)
+    arrays = {
+        "pred_centroids": crops.centroids,
+        "centroid_val": crops.scores,
+        "instance_bbox": boxes,
+    }
+    nodes, classes = prediction.poses.skeleton.nodes, prediction.poses.track_names
+    empty = {"confmaps": (0, len(nodes), 0, 0), "class_vectors": (0, len(classes))}
+    for option, (name, array_name) in CROP_MAPS.items():
+        if getattr(output, option) and (name == "confmaps" or classes):
+            found = crops.maps.get(name)
+            nothing = np.zeros(empty[name], dtype=np.float32)
+            arrays[array_name] = nothing if found is None else found.cpu().numpy()
+    batch: dict[str, Any] = {name: [array[own] for own in rows] for name, array in arrays.items()}
+    if output.return_confmaps:
+        batch["pred_confmaps_px"] = prediction.pixel_sizes["confmaps"] / prediction.eff
     return batch
 
 

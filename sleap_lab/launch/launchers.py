@@ -3,7 +3,7 @@
 import os
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from shutil import which
 from threading import Event
@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 from sleap_lab.launch.facts import Share
 from sleap_lab.launch.queue import fit_time_limits, handing_in, is_slurm
 from sleap_lab.settings.compose import OURS, Configs, hydra_application
-from sleap_lab.settings.overrides import fixed
+from sleap_lab.settings.overrides import fixed, launcher_kind
 
 Launch = Callable[[Sequence[Sequence[str]], Callable[[DictConfig], None]], None]
 
@@ -55,13 +55,10 @@ def launching(
         callbacks.on_multirun_end(config=settings, config_name=configs.name)
 
 
-@contextmanager
 def waiting_for_all(
     launcher: DictConfig, folder: Path, names: Sequence[str], all_ended: Event
-) -> Iterator[None]:
-    """Let submitit wait for every job.
-
-    By default it stops at the first job that was killed, and does not wait for the others.
+) -> AbstractContextManager[None]:
+    """Return the block in which a launcher waits for every job, also where one is killed.
 
     Args:
         launcher: Settings of the launcher.
@@ -70,12 +67,13 @@ def waiting_for_all(
         all_ended: Set once all jobs have ended by their own records.
     """
     if is_slurm(launcher):
-        with handing_in(folder, names, all_ended):
-            yield
-        return
-    if "submitit" not in launcher["_target_"]:
-        yield
-        return
+        return handing_in(folder, names, all_ended)
+    return _patient_submitit() if launcher_kind(launcher) == "LocalLauncher" else nullcontext()
+
+
+@contextmanager
+def _patient_submitit() -> Iterator[None]:
+    """Let submitit wait for every job; else it stops at the first that was killed."""
     from submitit.core.core import Job as SubmittedJob
 
     results = SubmittedJob.results
@@ -100,7 +98,7 @@ def share(launcher: DictConfig, jobs: int) -> Share:
         launcher: Settings of the launcher; changed.
         jobs: How many jobs there are.
     """
-    kind = str(launcher["_target_"]).rpartition(".")[2]
+    kind = launcher_kind(launcher)
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if is_slurm(launcher):
         fit_time_limits(launcher)

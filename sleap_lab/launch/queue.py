@@ -18,6 +18,7 @@ from sleap_lab.errors import RunError, listed
 from sleap_lab.files.atomic import replacing
 from sleap_lab.files.safe_load import read_json
 from sleap_lab.runs import slurm
+from sleap_lab.settings.overrides import launcher_kind
 
 RECORD = "submitted.json"
 LEAST_SECONDS, MOST_SECONDS = 1.0, 30.0
@@ -30,7 +31,7 @@ ORDINARY = {"None", "Resources", "Priority", "BeginTime", "JobArrayTaskLimit", "
 
 def is_slurm(launcher: DictConfig) -> bool:
     """Return whether a launcher hands its jobs to Slurm."""
-    return str(launcher["_target_"]).endswith(".SlurmLauncher")
+    return launcher_kind(launcher) == "SlurmLauncher"
 
 
 def still_queued(folder: Path, names: Sequence[str]) -> dict[str, str]:

@@ -32,6 +32,7 @@ from sleap_lab.settings.overrides import (
     check_overrides,
     first_line,
     fixed,
+    launcher_kind,
     parse_overrides,
     refuse_launcher,
     refuse_sweeps,
@@ -136,8 +137,7 @@ def check_jobs(
     _check_together(jobs, unused)
     if multirun:
         _check_folders_differ([job.folder for job in jobs])
-    launcher = str(settings.hydra.launcher["_target_"]).rpartition(".")[2]
-    return CheckedCommand(jobs, multirun, chosen, launcher)
+    return CheckedCommand(jobs, multirun, chosen, launcher_kind(settings.hydra.launcher))
 
 
 def _jobs_of(

@@ -113,6 +113,11 @@ def refuse_launcher(overrides: Sequence[str], settings: DictConfig, why: str) ->
         )
 
 
+def launcher_kind(launcher: DictConfig) -> str:
+    """Return the class of Hydra's launcher that its settings choose, as `JoblibLauncher`."""
+    return str(launcher["_target_"]).rpartition(".")[2]
+
+
 def refuse_sweeps(overrides: Sequence[str]) -> None:
     """Refuse a key with several values where one experiment is asked for.
 
