@@ -8,6 +8,7 @@ contradict each other.
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, fields
 from functools import cache, lru_cache
 from importlib import resources
@@ -16,6 +17,7 @@ from pathlib import Path
 import hydra
 from hydra import version
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.config_repository import ConfigRepository
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
 from hydra.conf import HydraConf
@@ -48,9 +50,6 @@ from sleap_lab.settings.words import FileConfigSource
 
 CONFIG_MODULE = "sleap_lab.conf"
 PRIMARY = "config"
-
-# The store is a singleton. Hydra copies what refers to it, once and again for every composition.
-ConfigStore.__deepcopy__ = lambda store, memo: store  # type: ignore[attr-defined]
 
 LAUNCHERS = {
     "submitit_local": {"timeout_min": 365 * 24 * 60},
@@ -96,6 +95,13 @@ def _schema() -> DictConfig:
 @cache
 def _store_schema() -> None:
     ConfigStore.instance().store(name="schema", node=_schema())
+
+
+class _Repository(ConfigRepository):
+    """Sources of configs. Hydra copies them for every composition, but changes only their list."""
+
+    def __deepcopy__(self, memo: dict[int, object]) -> "_Repository":
+        return copy(self)
 
 
 def register() -> None:
@@ -245,7 +251,10 @@ def hydra_application(configs: Configs = OURS) -> Iterator[Hydra]:
             search_path.prepend(
                 provider="command-line", path=own, anchor=SearchPathQuery(provider="schema")
             )
-        yield Hydra.create_main_hydra2(task_name="sleap_lab", config_search_path=search_path)
+        application = Hydra.create_main_hydra2("sleap_lab", search_path)
+        assert isinstance(application.config_loader, ConfigLoaderImpl)
+        application.config_loader.repository = _Repository(search_path)
+        yield application
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(explain(error)) from error
     finally:
