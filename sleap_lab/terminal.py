@@ -93,10 +93,10 @@ def _clock(seconds: float) -> str:
 
 
 class Watch(Protocol):
-    """Function that shows how far some work is."""
+    """Function that is told how far some work is, and may show it."""
 
     def __call__(self, done: int, total: int, step: str = "") -> None:
-        """Show how much is done of how much.
+        """Take note of how much is done of how much.
 
         Args:
             done: What is done; frames, unless a step is named.

@@ -32,8 +32,9 @@ from sleap_lab.media.source import Frame, Source
 from sleap_lab.media.videos import Indexer
 from sleap_lab.poses.record import Poses, concatenate
 from sleap_lab.settings.config import Config, TrackerConfig
+from sleap_lab.terminal import Watch
 from sleap_lab.tracking import track
-from sleap_lab.tracking.watch import Watch, unwatched
+from sleap_lab.tracking.watch import unwatched
 
 if TYPE_CHECKING:
     from sleap_lab.pipelines.model import Prediction

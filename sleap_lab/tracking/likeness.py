@@ -12,9 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sleap_lab.terminal import Watch
 from sleap_lab.tracking.bodies import Bodies
 from sleap_lab.tracking.stretches import Stretches
-from sleap_lab.tracking.watch import Watch, unwatched
+from sleap_lab.tracking.watch import unwatched
 
 WORST = 25.0  # an exchange that motion makes dearer than this is not looked at
 STEADY = 30.0  # frames beyond which a mean shape gets no more certain: posture changes slowly

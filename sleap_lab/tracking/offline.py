@@ -10,6 +10,7 @@ from sleap_lab.errors import counted
 from sleap_lab.poses.record import Poses
 from sleap_lab.settings.check_tracker import known_animals
 from sleap_lab.settings.config import TrackerConfig
+from sleap_lab.terminal import Watch
 from sleap_lab.tracking.bodies import Bodies, describe_bodies
 from sleap_lab.tracking.evidence import Evidence, learn
 from sleap_lab.tracking.halves import join_halves
@@ -27,7 +28,7 @@ from sleap_lab.tracking.population import (
 )
 from sleap_lab.tracking.stretches import Stretches, joined
 from sleap_lab.tracking.tracklets import MARGIN, find_tracklets
-from sleap_lab.tracking.watch import Watch, unwatched, within
+from sleap_lab.tracking.watch import unwatched, within
 
 log = logging.getLogger(__name__)
 

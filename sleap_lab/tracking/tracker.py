@@ -13,10 +13,11 @@ from sleap_lab.errors import counted
 from sleap_lab.poses.record import Poses, concatenate
 from sleap_lab.settings.check_tracker import ABSENCE, check_tracker, known_animals
 from sleap_lab.settings.config import TrackerConfig
+from sleap_lab.terminal import Watch
 from sleap_lab.tracking.cleanup import connect_single_breaks, cull
 from sleap_lab.tracking.doubt import in_order
 from sleap_lab.tracking.linker import Linker
-from sleap_lab.tracking.watch import Watch, onwards, unwatched, within
+from sleap_lab.tracking.watch import onwards, unwatched, within
 
 if TYPE_CHECKING:
     from sleap_lab.tracking.absence import AbsenceLinker

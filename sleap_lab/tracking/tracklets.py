@@ -4,11 +4,12 @@ from collections.abc import Callable
 
 import numpy as np
 
+from sleap_lab.terminal import Watch
 from sleap_lab.tracking.bodies import Bodies
 from sleap_lab.tracking.evidence import learn
 from sleap_lab.tracking.motion import LEAP
 from sleap_lab.tracking.stretches import Stretches, joined, slots
-from sleap_lab.tracking.watch import Watch, unwatched
+from sleap_lab.tracking.watch import unwatched
 
 MARGIN = 5.0  # a link is sure where any other is worse by this much (odds of 150 to 1)
 MEMORY = 12  # frames for which an animal that is not seen may come out beside another

@@ -1,19 +1,6 @@
 """How far tracking is, for whoever waits for it."""
 
-from typing import Protocol
-
-
-class Watch(Protocol):
-    """Function that is told how far the tracking of a recording is."""
-
-    def __call__(self, done: int, total: int, step: str = "") -> None:
-        """Take note of how much is done.
-
-        Args:
-            done: Frames of the recording, or parts of a step.
-            total: How many there are.
-            step: The step that is under way; none where the tracking is over with the last frame.
-        """
+from sleap_lab.terminal import Watch
 
 
 def unwatched(done: int, total: int, step: str = "") -> None:
