@@ -281,6 +281,8 @@ def _join(run: RunContext, source: Source, cache: Cache) -> Inference:
     config, summary, folder = run.config, run.summary, run.invocation.pieces
     assert folder is not None, "only jobs with pieces are run by this"
     joined = join_pieces(folder, source, config, cache, summary.cache)
+    for path in folder.glob(f"*/{run_summary.RUN_FILE}"):  # the folder goes once all is joined
+        cache.used.update(run_summary.read(path.parent).cache_entries or ())
     summary.counts["pieces"], summary.stages["pieces"] = joined.pieces, joined.seconds
     if joined.seconds and joined.outcome == MISS:
         frames = len(joined.inference.poses.frames)

@@ -13,6 +13,8 @@ from sleap_lab.launch import pieces
 from sleap_lab.launch.command import launch
 from sleap_lab.launch.pieces import joinable, on_launcher, plan_predictions
 from sleap_lab.runs import summary
+from sleap_lab.runs.listing import open_one
+from sleap_lab.runs.removal import plan_removal, remove
 from sleap_lab.runs.summary import RunSummary
 from sleap_lab.settings.jobs import check_jobs
 from sleap_lab.sweeps.best import Job
@@ -70,6 +72,18 @@ def test_a_split_recording_gives_what_a_single_run_gives(capsys):
     told = "".join(capsys.readouterr())
     assert "job 0, frames 0-3" in told
     assert "job 0, frames 4-7" in told
+
+
+def test_entries_of_pieces_in_the_cache_go_with_their_sweep():
+    folder = "hydra.sweep.dir=outputs/swept"
+    assert run("tracker=fixed_window,local_queues", "sweep.split_frames=4", folder) == 0
+    kept = {path.stem for path in Path("outputs/cache").glob("*.npz")}
+    recorded = [summary.read(Path("outputs/swept", job)).cache_entries for job in "01"]
+    assert len(kept) >= 2
+    assert set().union(*recorded) >= kept
+    swept = open_one("outputs/swept")
+    assert remove(plan_removal([swept], outputs_root=Path("outputs"))) == []
+    assert list(Path("outputs/cache").iterdir()) == []
 
 
 def test_jobs_with_the_same_prediction_share_its_pieces():
