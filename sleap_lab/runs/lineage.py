@@ -176,7 +176,10 @@ def log_inputs(store: Store, run_id: str, lineage: Lineage) -> str | None:
     if lineage.model is None:
         return None
     try:
-        model_id = _logged_model(store, run_id, lineage.model)
+        digest = lineage.model.digest
+        if digest not in store.models:
+            store.models[digest] = _logged_model(store, run_id, lineage.model)
+        model_id = store.models[digest]
         there = store.client.get_run(run_id).inputs.model_inputs or []
         if model_id not in {each.model_id for each in there}:
             store.client.log_inputs(run_id, models=[LoggedModelInput(model_id)])

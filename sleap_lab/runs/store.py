@@ -15,7 +15,7 @@ import socket
 import sqlite3
 import ssl
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from http.client import HTTPException
 from pathlib import Path
@@ -114,12 +114,15 @@ class Store:
         experiment_id: The experiment.
         created: Creation time of the experiment. It is different in every store, and thus
             identifies a store that was moved.
+        models: Ids of the logged models that were looked up in it, by the hash of their weights.
+            MLflow reads every metric of a model to look it up, so the jobs of a sweep do so once.
     """
 
     client: Any
     uri: str
     experiment_id: str
     created: str = ""
+    models: dict[str, str] = field(default_factory=dict)
 
 
 def import_mlflow() -> Any:

@@ -127,7 +127,7 @@ def log_sweep(folder: Path, logger: LoggerConfig, outputs_root: Path) -> None:
     try:
         store = open_store(logger, outputs_root)
         sweep, jobs = summary.read(folder, SWEEP_FILE), read_jobs(folder)
-        missing = unlogged(store, jobs)
+        missing = {*unlogged(store, jobs)}
         if is_deleted(store, sweep) or (not missing and is_complete(store, sweep)):
             return
         best = best_job(jobs, read_objective(folder))

@@ -1,8 +1,10 @@
 """A sweep in MLflow: its run, with those of its jobs under it."""
 
+import json
 from dataclasses import replace
 
 import pytest
+from mlflow import MlflowClient
 
 from sleap_lab.errors import RunError
 from sleap_lab.runs import summary
@@ -119,6 +121,33 @@ def test_jobs_that_do_not_differ_are_named_by_number(sweep, make_jobs, root, log
     log_sweep(sweep, logger, root)
     parent = summary.read(sweep, SWEEP_FILE).mlflow["run_id"]
     assert sorted(child.info.run_name for child in children_of(store, parent)) == ["job 0", "job 1"]
+
+
+def test_jobs_with_the_same_model_look_it_up_once(
+    sweep, make_jobs, root, logger, store, monkeypatch
+):
+    searched = []
+    search = MlflowClient.search_logged_models
+
+    def counting(*args, **kwargs):
+        searched.append(args)
+        return search(*args, **kwargs)
+
+    monkeypatch.setattr(MlflowClient, "search_logged_models", counting)
+    make_jobs(FLOW, KALMAN, FLOW, logger=logger)
+    models = [{"path": "/models/unet/best.ckpt", "sha256": "ab" * 32, "size": 1}]
+    for number in range(3):
+        hashes = sweep / str(number) / "snapshot" / "hashes.json"
+        hashes.write_text(json.dumps({"inputs": {}, "models": models}))
+    finish_sweep(sweep)
+    log_sweep(sweep, logger, root)
+    assert len(searched) == 1  # MLflow reads all metrics of a model that it finds
+    (model,) = search(store.client, [store.experiment_id])
+    parent = summary.read(sweep, SWEEP_FILE).mlflow["run_id"]
+    for child in children_of(store, parent):
+        (used,) = store.client.get_run(child.info.run_id).inputs.model_inputs
+        assert used.model_id == model.model_id
+    assert len({metric.run_id for metric in model.metrics}) == 1 + 3  # of the sweep, too
 
 
 def test_logging_twice_changes_nothing(sweep, make_jobs, root, logger, store):
