@@ -63,7 +63,9 @@ def finish_sweep(folder: Path, *, interrupted: bool = False) -> list[Job]:
         if jobs and all(job.ended_well for job in jobs)
         else "failed"
     )
-    sweep.ended = sweep.ended or summary.now()
+    # A job may outlive the process of its sweep, as in Slurm. MLflow keeps one value per time.
+    ends = [job.run.ended for job in jobs if job.run is not None and job.run.ended is not None]
+    sweep.ended = max([sweep.ended or summary.now(), *ends])
     counted = Counter(job.status for job in jobs)
     sweep.counts = {"jobs": len(jobs)} | {
         f"jobs_{name.replace(' ', '_')}": counted[name] for name in (*STATUSES, "not run")

@@ -123,6 +123,13 @@ def test_jobs_that_do_not_differ_are_named_by_number(sweep, make_jobs, root, log
     assert sorted(child.info.run_name for child in children_of(store, parent)) == ["job 0", "job 1"]
 
 
+def give_model(folder):
+    """Let the snapshot of a job name the weights of a model."""
+    models = [{"path": "/models/unet/best.ckpt", "sha256": "ab" * 32, "size": 1}]
+    hashes = folder / "snapshot" / "hashes.json"
+    hashes.write_text(json.dumps({"inputs": {}, "models": models}))
+
+
 def test_jobs_with_the_same_model_look_it_up_once(
     sweep, make_jobs, root, logger, store, monkeypatch
 ):
@@ -135,10 +142,8 @@ def test_jobs_with_the_same_model_look_it_up_once(
 
     monkeypatch.setattr(MlflowClient, "search_logged_models", counting)
     make_jobs(FLOW, KALMAN, FLOW, logger=logger)
-    models = [{"path": "/models/unet/best.ckpt", "sha256": "ab" * 32, "size": 1}]
     for number in range(3):
-        hashes = sweep / str(number) / "snapshot" / "hashes.json"
-        hashes.write_text(json.dumps({"inputs": {}, "models": models}))
+        give_model(sweep / str(number))
     finish_sweep(sweep)
     log_sweep(sweep, logger, root)
     assert len(searched) == 1  # MLflow reads all metrics of a model that it finds
@@ -148,6 +153,24 @@ def test_jobs_with_the_same_model_look_it_up_once(
         (used,) = store.client.get_run(child.info.run_id).inputs.model_inputs
         assert used.model_id == model.model_id
     assert len({metric.run_id for metric in model.metrics}) == 1 + 3  # of the sweep, too
+
+
+def test_a_job_that_ends_after_its_sweep_was_logged_counts(
+    sweep, make_jobs, make_run, root, logger, store
+):
+    make_jobs(FLOW, NOT_RUN, logger=logger)
+    give_model(sweep / "0")
+    finish_sweep(sweep)
+    log_sweep(sweep, logger, root)
+    late = {"job": 1, "ended": "2999-01-01T00:00:00+00:00", "metrics": {"eval/oks_map": 0.75}}
+    give_model(make_run(sweep / "1", logger, **late))
+    finish_sweep(sweep)
+    log_sweep(sweep, logger, root)
+    found = summary.read(sweep, SWEEP_FILE)
+    metrics = store.client.get_run(found.mlflow["run_id"]).data.metrics
+    assert found.ended == late["ended"]
+    assert metrics["counts/jobs_finished"] == 2
+    assert metrics["counts/jobs_not_run"] == 0
 
 
 def test_logging_twice_changes_nothing(sweep, make_jobs, root, logger, store):
