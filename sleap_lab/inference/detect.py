@@ -15,7 +15,7 @@ from sleap_lab.inference.automatic import settled
 from sleap_lab.inference.models import load_models
 from sleap_lab.inference.stopwatch import Stage, untimed
 from sleap_lab.media.bad_frames import check_account, readable
-from sleap_lab.media.labels import video_name
+from sleap_lab.media.images import display_path
 from sleap_lab.media.read_ahead import read_ahead
 from sleap_lab.media.source import Frame, Source
 from sleap_lab.media.stretches import Stretches
@@ -104,7 +104,9 @@ def detect(
     notes = [
         *(*pipeline.notes, *dict.fromkeys(pipeline.told)),
         *([TOO_MANY_PEAKS] if truncated else []),
-        *stretches.notes([video_name(video) for video in source.videos]),
+        *stretches.notes(
+            [str(display_path((v.source_video or v).filename)) for v in source.videos]
+        ),
     ]
     facts = pipeline.kind, str(pipeline.device), tuple(bad_frames)
     return Inference(poses, *facts, tuple(notes), tuple(remarks))

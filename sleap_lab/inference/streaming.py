@@ -145,8 +145,9 @@ def _checked(image: Any, number: int) -> np.ndarray:
     """Return an image as (h, w, c), uint8 or float32."""
     image = np.asarray(image)
     image = image[..., None] if image.ndim == 2 else image
-    pixels = image.size and image.ndim == 3 and image.shape[2] in (1, 3)
-    if not pixels or image.dtype.kind not in "uf":
+    if image.ndim == 3 and not image.size:
+        raise RunError(f"stream: frame {number} has no pixels: its shape is {image.shape}")
+    if image.ndim != 3 or image.shape[2] not in (1, 3) or image.dtype.kind not in "uf":
         raise RunError(
             f"stream: frame {number} is an array of {image.dtype} of the shape {image.shape}; "
             "accepted: (h, w) or (h, w, c) with 1 or 3 channels, uint8, or fractions up to 1"

@@ -92,6 +92,11 @@ def source_of_array(frames: np.ndarray, config: DataConfig) -> Source:
             f"input_video: an array of the shape {frames.shape} is a single image, or frames "
             f"{frames.shape[2]} px wide; accepted: (frames, h, w, c), here image[None]"
         )
+    if 0 in frames.shape[1:3]:
+        raise ConfigError(
+            f"input_video: the frames of an array of the shape {frames.shape} have no pixels; "
+            "accepted: (frames, h, w), or (frames, h, w, c) with c 1 or 3"
+        )
     if frames.dtype.kind not in "uif":
         raise ConfigError(f"input_video: an array of {frames.dtype}; accepted: numbers, as uint8")
     reader = ArrayReader(frames)

@@ -40,8 +40,9 @@ def absent_images(names: Sequence[str]) -> list[str]:
 
 
 def ends_within_picture(name: str | Path) -> bool:
-    """Return whether a JPEG file is cut short, which decoders hide by pixels of one gray level.
+    """Return whether a JPEG file lacks its end marker, as one that was cut short does.
 
+    Decoders fill what is missing with gray, and so a picture without its marker may be whole.
     Whatever follows the picture does not count, and neither do other formats, whose decoders tell.
     """
     with open(name, "rb") as file:

@@ -23,6 +23,9 @@ TRIES = 10
 LOOKED_AT = 5
 """Images of a video, spread over it, that are checked for colour."""
 
+NO_END = "its end marker is missing, so the picture may be cut short; copy it again"
+NOT_DECODED = "the image that is stored for it cannot be decoded; take the file from a backup"
+
 
 @dataclass(frozen=True)
 class Levels:
@@ -158,13 +161,28 @@ class StoredReader:
         In a video without colour, a picture whose channels are equal has one channel.
         """
         if not isinstance(self._backend, ImageVideo):
-            return _plain(np.asarray(self._backend[frame]), gray=self.gray)
+            return _plain(self._stored(frame), gray=self.gray)
         # With transparency, OpenCV keeps blue first.
         blue_first = self._backend.plugin == "opencv"
         image = _plain(np.asarray(self._backend[frame]), gray=self.gray, blue_first=blue_first)
         if ends_within_picture(self._backend.filename[frame]):
-            raise ValueError("the file ends within the picture; copy it again")
+            raise ValueError(NO_END)
         return image
+
+    def _stored(self, frame: int) -> np.ndarray:
+        """Return a frame that stands within a file, as an array or an encoded image.
+
+        Raises:
+            ValueError: The image cannot be decoded, of which sleap-io gives no reason.
+        """
+        try:
+            return np.asarray(self._backend[frame])
+        except Exception as error:
+            raise_interruption(error)
+            encoded = getattr(self._backend, "has_embedded_images", False)
+            if not encoded or isinstance(error, LookupError):  # the frame is missing
+                raise
+            raise ValueError(NOT_DECODED) from error
 
     def close(self) -> None:
         """Close the files."""

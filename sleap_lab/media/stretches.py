@@ -33,8 +33,8 @@ MEANING = {
     ),
 }
 RESIZED = (
-    "{video} changes its size from {old} to {new} px at frame {frame}. "
-    "Poses are in pixels of their own frame; those before and after must not be compared."
+    "The frames of {video} are of {count} sizes: {sizes} px; frame {frame} is the first of another "
+    "size. Poses are in pixels of their own frame; those of different sizes must not be compared."
 )
 
 
@@ -44,8 +44,8 @@ class Stretches:
     def __init__(self) -> None:
         """Begin without any stretch."""
         self._found: dict[tuple[int, str], list[tuple[int, int]]] = {}
-        self._shapes: dict[int, tuple[int, int]] = {}
-        self._resized: list[tuple[int, int, tuple[int, int], tuple[int, int]]] = []
+        self._sizes: dict[int, dict[str, int]] = {}
+        """Video -> its sizes, each with the first frame of it."""
 
     def watch(self, frames: "Iterable[Frame]") -> "Iterator[Frame]":
         """Yield the frames, and record stretches of consecutive ones."""
@@ -69,19 +69,20 @@ class Stretches:
                 count = sum(last - first + 1 for first, last in long)
                 ranges = listed([f"{first}-{last}" for first, last in long], 10)
                 notes.append(MEANING[kind].format(count=count, video=names[video], ranges=ranges))
-        for video, frame, old, new in self._resized:
-            notes.append(
-                RESIZED.format(video=names[video], frame=frame, old=_size(old), new=_size(new))
-            )
+        for video, first_of in self._sizes.items():
+            if len(first_of) > 1:
+                sizes, frame = listed(list(first_of), 5), list(first_of.values())[1]
+                notes.append(
+                    RESIZED.format(
+                        video=names[video], count=len(first_of), sizes=sizes, frame=frame
+                    )
+                )
         return notes
 
     def _look(self, frame: "Frame", previous: "Frame | None") -> None:
         assert frame.image is not None, "only frames that were read are looked at"
-        shape = frame.image.shape[:2]
-        before = self._shapes.setdefault(frame.video, shape)
-        if before != shape:
-            self._resized.append((frame.video, frame.index, before, shape))
-            self._shapes[frame.video] = shape
+        height, width = frame.image.shape[:2]
+        self._sizes.setdefault(frame.video, {}).setdefault(f"{width}x{height}", frame.index)
         if _is_blank(frame.image):
             self._add(frame, BLANK)
         elif previous is not None and (previous.video, previous.index + 1) == (
@@ -113,7 +114,3 @@ def _spread(pixels: np.ndarray) -> float:
 def _is_same(image: np.ndarray, other: np.ndarray) -> bool:
     sample = np.array_equal(image[::SAMPLED, ::SAMPLED], other[::SAMPLED, ::SAMPLED])
     return sample and np.array_equal(image, other)
-
-
-def _size(shape: tuple[int, int]) -> str:
-    return f"{shape[1]}x{shape[0]}"

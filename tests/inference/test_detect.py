@@ -294,6 +294,19 @@ def test_stretches_of_one_picture_are_noted(config, tmp_path):
     assert detect(open_source(config.data), config).notes == ()
 
 
+def test_images_of_several_sizes_are_told_once_by_their_folder(config, tmp_path):
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    for i, size in enumerate([32, 48, 32, 48, 32]):
+        cv2.imwrite(str(folder / f"{i}.png"), np.zeros((size, 64, 3), np.uint8))
+    config.data.path = str(folder)
+    (note,) = detect(open_source(config.data), config).notes
+    assert note.startswith(
+        f"The frames of {folder} are of 2 sizes: 64x32, 64x48 px; "
+        "frame 1 is the first of another size."
+    )
+
+
 def test_notes_of_the_pipeline_are_handed_on(config, make_model):
     config.model.paths = [str(make_model("centroid", {"confmaps": [GREEN]}))]
     (note,) = detect(open_source(config.data), config).notes
@@ -392,7 +405,7 @@ def test_what_a_tracker_did_is_no_warning(config):
     source = open_source(config.data)
     refined = filter_and_track(detect(source, config), source, config)
     assert refined.notes == ()
-    assert "animals, estimated from the counts" in refined.remarks[0]
+    assert "1 animal, estimated from the counts" in refined.remarks[0]
 
 
 def test_frames_are_done_as_far_as_the_batches_go():

@@ -191,7 +191,8 @@ def test_a_stream_needs_models():
     ("frame", "message"),
     [
         (np.zeros((4, 4, 2), np.uint8), r"frame 0 is an array of uint8 of the shape \(4, 4, 2\)"),
-        (np.zeros((0, 4), np.uint8), r"frame 0 is an array of uint8 of the shape \(0, 4, 1\)"),
+        (np.zeros((0, 4), np.uint8), r"frame 0 has no pixels: its shape is \(0, 4, 1\)"),
+        (np.zeros((0, 5, 3), np.uint8), r"frame 0 has no pixels: its shape is \(0, 5, 3\)"),
         (np.zeros((4, 4), np.uint16), "frame 0 is of uint16; accepted: uint8, or fractions"),
         ("text", "frame 0 is an array of <U4"),
     ],

@@ -108,5 +108,5 @@ def test_an_image_that_is_cut_short_is_unreadable_and_its_neighbours_are_not(pho
     Path(photos[1]).write_bytes(Path(photos[1]).read_bytes()[:-9])
     source = open_source(DataConfig(path=photos))
     assert [source.read(0, frame).shape for frame in (0, 2)] == [(20, 40, 1)] * 2
-    with pytest.raises(RunError, match=r"frame 1 cannot be read \(the file ends within the pict"):
+    with pytest.raises(RunError, match=r"frame 1 cannot be read \(its end marker is missing"):
         source.read(0, 1)

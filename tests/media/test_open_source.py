@@ -3,6 +3,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import cv2
+import h5py
 import imageio_ffmpeg
 import numpy as np
 import pytest
@@ -80,6 +81,12 @@ def test_what_counted_the_frames_of_a_video_reads_them(video_path, monkeypatch):
 def test_arrays_of_other_shapes_are_refused(shape):
     with pytest.raises(ConfigError, match="input_video: an array of the shape"):
         from_videos.source_of_array(np.zeros(shape), DataConfig())
+
+
+@pytest.mark.parametrize("shape", [(4, 0, 0, 3), (4, 0, 5), (4, 5, 0, 1)])
+def test_frames_of_an_array_without_pixels_are_refused(shape):
+    with pytest.raises(ConfigError, match=r"frames of an array of the shape .* have no pixels"):
+        from_videos.source_of_array(np.zeros(shape, np.uint8), DataConfig())
 
 
 def test_a_single_image_is_no_video():
@@ -527,6 +534,22 @@ def test_without_a_model_a_video_need_not_be_there(tmp_path, make_labels):
 
 
 # ---- packages
+
+
+@pytest.mark.parametrize("content", [b"\0", b"\x89PNG\r\n\x1a\n and no more", b"text"])
+def test_a_damaged_image_in_a_package_is_named_as_one(tmp_path, video_path, make_labels, content):
+    package = tmp_path / "labels.pkg.slp"
+    labels = make_labels([video_path], user=[(0, 4, POSE), (0, 1, POSE)])
+    labels.save(str(package), embed=True, verbose=False)
+    with h5py.File(package, "r+") as file:
+        stored = file["video0/video"]
+        stored[0] = np.resize(np.frombuffer(content, dtype=np.int8), stored.shape[1])
+    source = open_source(DataConfig(path=str(package)))
+    problems = [frame.problem for frame in read_ahead(source, 2) if frame.problem]
+    assert problems == [
+        f"{package}: frame 1 cannot be read "
+        "(the image that is stored for it cannot be decoded; take the file from a backup)"
+    ]
 
 
 def test_frames_of_a_package_are_read_from_it(tmp_path, video_path, make_labels, level_of):

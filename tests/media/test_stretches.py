@@ -75,6 +75,9 @@ def test_a_frame_that_cannot_be_read_ends_a_stretch():
     assert told([image] * 9 + [None] + [image] * 9) == []
 
 
-def test_a_size_that_changes_is_told_of_where_it_does():
-    (note,) = told([noise(), noise(), noise(20, 30), noise(20, 30)])
-    assert note.startswith("a.mp4 changes its size from 60x40 to 30x20 px at frame 2.")
+def test_several_sizes_of_a_video_are_told_once():
+    (note,) = told([noise(), noise(), *[noise(20, 30), noise(), noise(10, 15)] * 3])
+    assert note.startswith(
+        "The frames of a.mp4 are of 3 sizes: 60x40, 30x20, 15x10 px; "
+        "frame 2 is the first of another size."
+    )
