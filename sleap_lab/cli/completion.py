@@ -126,10 +126,17 @@ def completions(words: Sequence[str], verbs: Sequence[str]) -> list[str]:
         offered = _keys_of_tune()
     elif last:  # without a letter, shells are to offer files
         offered = [STORE] * (first in TAKE_STORE) + [CACHE_DIR] * (first == "cache")
+        offered += _keys_of_reproduce() if first == "reproduce" else []
     found = [word for word in offered if word.startswith(last)]
-    if first in verbs and (first not in TAKE_KEYS or last == "" or Path(last).exists()):
+    if first in verbs and (last == "" or Path(last).exists() or not _takes(first, last)):
         return found
     return list(dict.fromkeys([*found, *_settings(last, before)]))
+
+
+def _takes(verb: str, word: str) -> bool:
+    """Return whether a verb takes settings that begin so; of few keys, it is asked their values."""
+    few, (key, separator, _) = verb == "reproduce", word.partition("=")
+    return f"{key}{separator}" in _keys_of_reproduce() if few else verb in TAKE_KEYS
 
 
 def _flags(verb: str, words: Sequence[str]) -> Sequence[str]:
@@ -145,6 +152,12 @@ def _keys_of_tune() -> list[str]:
     from sleap_lab.tune.settings import PREFIX, TuneConfig  # takes 0.5 s; only tuning needs it
 
     return [f"{PREFIX}{field.name}=" for field in fields(TuneConfig)]
+
+
+def _keys_of_reproduce() -> list[str]:
+    from sleap_lab.runs.verify import CHANGEABLE  # takes 0.1 s
+
+    return [f"{key}=" for key in CHANGEABLE]
 
 
 def _settings(word: str, before: Sequence[str]) -> Iterator[str]:

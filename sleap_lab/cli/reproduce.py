@@ -27,6 +27,7 @@ from sleap_lab.runs.folder import Invocation, new_folder
 from sleap_lab.runs.snapshot import SNAPSHOT, flatten, read_document, where_it_ran
 from sleap_lab.runs.summary import RunSummary
 from sleap_lab.runs.verify import (
+    CHANGEABLE,
     HARMLESS,
     PATH_KEYS,
     Input,
@@ -40,9 +41,6 @@ from sleap_lab.settings.config import GROUPS, Config, LoggerConfig, OutputConfig
 from sleap_lab.settings.credentials import HIDDEN
 from sleap_lab.settings.overrides import as_typed, parse_overrides, quote
 from sleap_lab.sweeps.find import RUN_ID
-
-CHANGEABLE = (*PATH_KEYS, "runtime.device")
-"""Settings that a reproduction may change: places of files and devices. All other settings stay."""
 
 
 def reproduce(

@@ -14,7 +14,8 @@ from sleap_lab.settings.config import OUTPUTS
 MOST_SUGGESTED = 50
 SEE = "see sleap-lab --help, and for sleap-nn's flags sleap-lab track --help"
 
-PLAN, BUDGET, PROOFREAD, FRAMES, NUMBER = (
+CONFIG_DIR, PLAN, BUDGET, PROOFREAD, FRAMES, NUMBER = (
+    "--config-dir",
     "--plan",
     "--budget",
     "--proofread",
@@ -22,6 +23,7 @@ PLAN, BUDGET, PROOFREAD, FRAMES, NUMBER = (
     "--number",
 )
 OPTIONS: Mapping[str, Sequence[str]] = {
+    "tune": (CONFIG_DIR,),
     "compare": (PLAN,),
     "review": (BUDGET, PROOFREAD, FRAMES),
     "suggest": (NUMBER,),
@@ -323,7 +325,7 @@ def run_tune(arguments: list[str]) -> int:
         return 0
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.error = refuse  # type: ignore[method-assign]  # argparse would print its usage
-    parser.add_argument("--config-dir")
+    parser.add_argument(CONFIG_DIR)
     parser.add_argument("overrides", nargs="*")
     options = parser.parse_intermixed_args(arguments)
     from sleap_lab.launch.searching import run_on_launcher

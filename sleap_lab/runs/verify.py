@@ -31,6 +31,8 @@ PATH_KEYS = (
     "model.head_ckpt_path",
 )
 """Settings that hold the paths of inputs."""
+CHANGEABLE = (*PATH_KEYS, "runtime.device")
+"""Settings that a reproduction may change: places of files and devices. All other settings stay."""
 
 UNCHANGED, MOVED, CHANGED, MISSING, NEW = "unchanged", "moved", "changed", "missing", "new"
 HARMLESS = (UNCHANGED, MOVED)

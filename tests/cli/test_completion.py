@@ -71,6 +71,12 @@ def offered(line):
         ("sleap-lab cache c", ["clear"]),
         ("sleap-lab cache clear c", ["cache_dir="]),
         ("sleap-lab tune tune.tria", ["tune.trials="]),
+        ("sleap-lab tune --", ["--config-dir", "--help"]),
+        ("sleap-lab tune --config-dir mylab tracker=m", ["tracker=mice"]),
+        ("sleap-lab reproduce RUN runtime.", ["runtime.device="]),
+        ("sleap-lab reproduce RUN data.path=vid", ["data.path=video.mp4"]),
+        ("sleap-lab reproduce RUN tracker", []),  # keeps the settings
+        ("sleap-lab reproduce RUN logger.", ["logger.tracking_uri="]),
         # keys
         ("sleap-lab tracker.of_w", ["tracker.of_window_size="]),
         ("sleap-lab track -i video.mp4 tracker.of_w", ["tracker.of_window_size="]),
