@@ -192,7 +192,7 @@ def _track_video(
 def _candidates(config: TrackerConfig) -> dict[str, TrackerConfig]:
     """Return the settings of each tracker that `tracker.method=auto` tries, in order, by name."""
     linked = {
-        f"{name}, linked": replace(config, method=name, link_tracklets=True) for name in ABSENCE
+        f"linked {name}": replace(config, method=name, link_tracklets=True) for name in ABSENCE
     }
     return {
         "global": replace(config, method="global"),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sleap_lab import terminal
-from sleap_lab.errors import listed
+from sleap_lab.errors import counted, listed
 from sleap_lab.files.atomic import replacing
 from sleap_lab.tune.evidence import Setting
 from sleap_lab.tune.options import OPTIONS, run_command, track_flags, unusual, write_options
@@ -117,11 +117,16 @@ def _blocks(problem: Problem) -> str:
     )
     more = f" and {len(kept) - 12} more" if len(kept) > 12 else ""
     n_search = sum(len(part.blocks) for part in problem.search)
+    gap = (
+        f"but nothing within {counted(problem.gap, 'labelled frame')} of these"
+        if problem.gap
+        else "with no gap between them and these"
+    )
     return (
         f"{len(kept)} of {n_search + len(kept)} blocks of consecutive time, "
         f"about {problem.length} labelled frames each: "
-        f"frames {shown}{more}. The search sees the others, but nothing within {problem.gap} "
-        "labelled frames of these; every block is tracked by itself."
+        f"frames {shown}{more}. The search sees the others, {gap}; "
+        "every block is tracked by itself."
     )
 
 

@@ -222,9 +222,10 @@ def test_auto_takes_what_is_sounder_and_says_why():
     auto = replace(THREE, method="auto", scoring_method="oks", tracking_window_size=1)
     tracked = track(scene(mixed(A, B, C)), auto, notes=notes)
     assert one_track_each(tracked, A, B, C)
-    assert notes[-1].startswith(
+    assert notes[-1] == (
         "Tracking: tracker.method=auto takes global (global: forward and backward agree on 100.0%, "
-        "100.0% of the instances on 3 tracks; not tried, since none can be sounder: bytetrack, "
+        "100.0% of the instances on 3 tracks; not tried, since none can be sounder: "
+        "linked bytetrack, linked ocsort, online)."
     )
 
 
