@@ -232,56 +232,76 @@ def _track_online(
     watch: Watch,
 ) -> Poses:
     """Track the instances of one video frame by frame; new tracks are numbered from `first`."""
-    tracks, scores = poses.tracks.copy(), poses.track_scores.copy()
+    frames, links = _link_frames(poses, config, linker, watch)
+    linked, ids, link_scores = (np.concatenate(column) for column in zip(*links, strict=True))
+    lost = poses.user.copy()
+    lost[linked] = False
+    if config.method in ABSENCE:
+        stay = (np.bincount(ids)[ids] >= config.min_hits) | poses.user[linked]
+        left_out = np.isin(np.arange(len(poses)), linked[~stay])
+        frames = [rows[~left_out[rows]] for rows in frames]
+    found = ids >= 0
+    linked, ids, link_scores = linked[found], ids[found], link_scores[found]
+    by_distance = config.undecided == "distance"
+    if by_distance:
+        ids = _in_list_order(ids, poses.frame[linked], linked)
+    tracks = np.where(lost, -1, poses.tracks)
+    scores = np.where(lost, np.nan, poses.track_scores)
+    tracks[linked], scores[linked] = first + ids, link_scores
+    frames = _clean(poses, config, tracks, frames)
+    order = np.concatenate([np.sort(rows) if by_distance else rows for rows in frames])
+    return replace(poses, tracks=tracks, track_scores=scores)[order]
+
+
+def _link_frames(
+    poses: Poses, config: TrackerConfig, linker: "Linker | AbsenceLinker", watch: Watch
+) -> tuple[list[np.ndarray], list[tuple[np.ndarray, np.ndarray, np.ndarray]]]:
+    """Link the detections of each frame to the tracks before it.
+
+    Returns:
+        By frame, the rows that stay, with all that are labelled by hand, and what the linker
+        returns.
+    """
     frames, links = [], []
     by_hand = poses.user.any()
     for done, (_, frame, rows) in enumerate(poses.by_frame(), start=1):
         if config.undecided == "distance":
             rows = in_order(poses, rows)
         if config.tracking_pre_cull_to_target:
-            rows = _cull(
-                poses,
-                rows,
-                config.tracking_target_instance_count or 0,
-                config.tracking_pre_cull_iou_threshold,
-            )
-        link = linker.link(frame, rows)
-        links.append(link)
-        frames.append(link[0])
+            target = config.tracking_target_instance_count or 0
+            rows = _cull(poses, rows, target, config.tracking_pre_cull_iou_threshold)
+        links.append(linker.link(frame, rows))
+        stay = links[-1][0]
         if by_hand:
-            lost = np.setdiff1d(rows[poses.user[rows]], link[0])
-            tracks[lost], scores[lost] = -1, np.nan
-            frames[-1] = np.append(link[0], lost)
+            stay = np.append(stay, np.setdiff1d(rows[poses.user[rows]], stay))
+        frames.append(stay)
         watch(done, len(poses.frames))
-    if links:
-        linked, ids, link_scores = (np.concatenate(column) for column in zip(*links, strict=True))
-        if config.method in ABSENCE:
-            stay = (np.bincount(ids)[ids] >= config.min_hits) | poses.user[linked]
-            left_out = np.isin(np.arange(len(poses)), linked[~stay])
-            frames = [rows[~left_out[rows]] for rows in frames]
-        found = ids >= 0
-        if config.undecided == "distance":
-            ids[found] = _in_list_order(ids[found], poses.frame[linked[found]], linked[found])
-        tracks[linked[found]], scores[linked[found]] = first + ids[found], link_scores[found]
-    if config.tracking_clean_instance_count:
-        frames = [
-            _cull(
-                poses,
-                rows,
-                config.tracking_clean_instance_count,
-                config.tracking_clean_iou_threshold,
-            )
-            for rows in frames
-        ]
-    if config.tracking_clean_instance_count or config.post_connect_single_breaks:
-        for rows, joined in zip(
-            frames, connect_single_breaks([tracks[rows] for rows in frames]), strict=True
-        ):
-            tracks[rows] = joined
-    if config.undecided == "distance":
-        frames = [np.sort(rows) for rows in frames]
-    order = np.concatenate([np.zeros(0, dtype=np.intp), *frames])
-    return replace(poses, tracks=tracks, track_scores=scores)[order]
+    return frames, links
+
+
+def _clean(
+    poses: Poses, config: TrackerConfig, tracks: np.ndarray, frames: list[np.ndarray]
+) -> list[np.ndarray]:
+    """Drop surplus detections and join tracks that break for one frame, where this is chosen.
+
+    Args:
+        poses: Instances of one video.
+        config: Tracker settings.
+        tracks: (n,) their tracks; changed in place where tracks are joined.
+        frames: By frame, the rows that stay.
+
+    Returns:
+        The rows that stay now.
+    """
+    target = config.tracking_clean_instance_count
+    if target:
+        limit = config.tracking_clean_iou_threshold
+        frames = [_cull(poses, rows, target, limit) for rows in frames]
+    if target or config.post_connect_single_breaks:
+        joined = connect_single_breaks([tracks[rows] for rows in frames])
+        for rows, own in zip(frames, joined, strict=True):
+            tracks[rows] = own
+    return frames
 
 
 def _in_list_order(ids: np.ndarray, frame: np.ndarray, rows: np.ndarray) -> np.ndarray:
