@@ -416,7 +416,7 @@ def test_videos_that_cannot_be_told_apart_are_refused_until_a_map_says_which_is_
     shifted = track(*scored, "evaluator.video_map={0:b/x.mp4}")
     assert shifted.summary.metrics["eval/dist_avg"] == pytest.approx(1)
     assert "videos: c/x.mp4 = b/x.mp4 (evaluator.video_map)" in Path("run/run.log").read_text()
-    assert "not in the predictions and were left out: a/x.mp4" in capsys.readouterr().err
+    assert "not in the predictions and was left out: a/x.mp4" in capsys.readouterr().err
     rows = json.loads(Path("run/metrics.json").read_text())["videos"]
     assert [(row["predicted"], row["truth"], row["reason"]) for row in rows] == [
         (0, 1, "evaluator.video_map"), (None, 0, "no such video in the predictions"),

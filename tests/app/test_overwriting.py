@@ -329,6 +329,6 @@ def test_python_has_the_same_rule(track):
     out.unlink()
     labels(out, user=(1,))
     before = held()
-    with pytest.raises(ConfigError, match="holds 1 user-labelled instances"):
+    with pytest.raises(ConfigError, match="holds 1 user-labelled instance,"):
         run_inference(**run)
     assert held() == before

@@ -30,7 +30,7 @@ from sleap_lab.checkpoints.torch_weights import read_state_dict
 from sleap_lab.errors import RunError
 from sleap_lab.evaluation.files import load_metrics, read_frames
 from sleap_lab.files.safe_load import read_yaml
-from sleap_lab.inference.cache import Cache, Result, remember
+from sleap_lab.inference.cache import Cache, StageResult, remember
 from sleap_lab.media.labels import read_labels, to_poses
 from sleap_lab.media.open_source import open_source
 from sleap_lab.media.videos import open_reader
@@ -490,7 +490,7 @@ def metrics_file(random: Random, folder: Path) -> None:
 def cache_entry(random: Random, folder: Path) -> None:
     """Entries of the cache with a corrected digest; they cost time, and nothing else."""
     cache, key = Cache(folder, warn=lambda text: None), "0" * 64
-    result = Result(good().poses.to_arrays(), {"kind": "x", "notes": []})
+    result = StageResult(good().poses.to_arrays(), {"kind": "x", "notes": []})
     remember(cache, key, lambda: result, stage="predict")
     header, arrays = folder / f"{key}.json", folder / f"{key}.npz"
     if random.random() < 0.5:
