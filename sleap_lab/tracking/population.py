@@ -193,6 +193,18 @@ def second_detections(
     return second
 
 
+def _nearest_pairs(frame: np.ndarray, apart: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the frames (m,) that hold pairs, ascending, and the nearest pair of each, (m,).
+
+    Args:
+        frame: (k,) frame of each pair.
+        apart: (k,) distance of the two.
+    """
+    order = np.lexsort((apart, frame))
+    at, first = np.unique(frame[order], return_index=True)
+    return at, order[first]
+
+
 def _passing(
     bodies: Bodies,
     table: np.ndarray,
@@ -214,10 +226,9 @@ def _passing(
         frame: (k,) frame of each.
         apart: (k,) distance of the two.
     """
-    order = np.lexsort((apart, frame))
-    at, first = np.unique(frame[order], return_index=True)
+    at, nearest = _nearest_pairs(frame, apart)
     inside = (at > 0) & (at < len(table) - 1)
-    at, nearest = at[inside], order[first[inside]]
+    at, nearest = at[inside], nearest[inside]
     passing = np.zeros(len(table), dtype=bool)
     passing[at] = True
     for side in (-1, 1):
@@ -245,9 +256,7 @@ def _one_place(
         frame: (k,) frame of each.
         apart: (k,) distance of the two.
     """
-    order = np.lexsort((apart, frame))
-    at, first = np.unique(frame[order], return_index=True)
-    nearest = order[first]
+    at, nearest = _nearest_pairs(frame, apart)
     here, there = (bodies.center[side[nearest]] for side in (rows, others))
     way, place = there - here, (here + there) / 2
     elsewhere = np.median(np.abs(np.roll(place, len(place) // 2) - place))
