@@ -13,7 +13,16 @@ import numpy as np
 import sleap_io as sio
 from scipy.optimize import linear_sum_assignment
 
-from benchmarks.timing import OURS, Row, peer_command, peer_version, publish, summary, timed
+from benchmarks.timing import (
+    OURS,
+    Row,
+    Timing,
+    peer_command,
+    peer_version,
+    publish,
+    summary,
+    timed,
+)
 from benchmarks.videos import play_again
 from sleap_lab.media.labels import to_poses
 from sleap_lab.poses.record import Poses
@@ -126,13 +135,11 @@ def _rows(case: Case, turn: int, peer_python: Path, reference: Path, folder: Pat
     words = ["-i", str(video), *models, "-d", "cpu", *case.options]
 
     def rows(name: str, side: str, command: list[str], output: str) -> list[Row]:
-        clip = timed(
-            [*command, *words, "--frames", f"0-{CLIP - 1}", "-o", str(folder / output)], folder
-        )
-        long = timed(
-            [*command, *words, "--frames", f"0-{case.frames - 1}", "-o", str(folder / "long.slp")],
-            folder,
-        )
+        def run(frames: int, path: Path) -> Timing:
+            return timed([*command, *words, "--frames", f"0-{frames - 1}", "-o", str(path)], folder)
+
+        clip = run(CLIP, folder / output)
+        long = run(case.frames, folder / f"long {output}")
         more, cpu_more = long.seconds - clip.seconds, long.cpu_seconds - clip.cpu_seconds
         return [
             Row(name, side, turn, case.frames - CLIP, more, cpu_more, long.megabytes),

@@ -36,18 +36,18 @@ WATCHED = ("open", "os.listdir", "os.scandir", "os.rename", "os.remove", "os.mkd
 PREDICTIONS = 4096  # bytes of a job's predictions, about those of a few frames
 
 
-def run(sizes: Sequence[int], *, mlflow: bool) -> None:
+def run(jobs: Sequence[int], *, mlflow: bool) -> None:
     """Run sweeps of these sizes, print what they cost, and write a CSV file.
 
     Args:
-        sizes: Numbers of jobs.
+        jobs: Their numbers of jobs.
         mlflow: Whether jobs are logged to a store.
     """
     rows, lines = [], []
-    for jobs in sizes:
+    for count in jobs:
         receiver, sender = multiprocessing.get_context("spawn").Pipe(duplex=False)
         process = multiprocessing.get_context("spawn").Process(
-            target=_sweep, args=(jobs, mlflow, sender)
+            target=_sweep, args=(count, mlflow, sender)
         )
         process.start()
         sender.close()
@@ -55,13 +55,13 @@ def run(sizes: Sequence[int], *, mlflow: bool) -> None:
         process.join()
         print(json.dumps(found, indent=1), file=sys.stderr)
         own = sum(found["seconds"].values())
-        rows.append(Row(f"{jobs:,} jobs", "ours", 0, jobs, own, own, found["megabytes"]))
-        per_job = {name: f"{1000 * s / jobs:.1f}" for name, s in found["seconds"].items()}
+        rows.append(Row(f"{count:,} jobs", "ours", 0, count, own, own, found["megabytes"]))
+        per_job = {name: f"{1000 * s / count:.1f}" for name, s in found["seconds"].items()}
         lines.append(
             [
-                f"{jobs:,}",
+                f"{count:,}",
                 *per_job.values(),
-                f"{1000 * own / jobs:.1f}",
+                f"{1000 * own / count:.1f}",
                 f"{found['megabytes']:.0f}",
                 f"{found['calls']:.0f}",
                 *(f"{size / 1e6:.1f}" for size in found["bytes"].values()),
