@@ -1,12 +1,12 @@
 """Shared by all benchmarks: commands timed in alternation, and tables and files of the timings."""
 
 import csv
+import json
 import os
 import platform
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -18,6 +18,7 @@ REPOSITORY = Path(__file__).parents[1]
 REFERENCE = Path(os.environ.get("SLEAP_LAB_REFERENCE", REPOSITORY.parent / "shared" / "reference"))
 RESULTS = Path(__file__).parent / "results"
 PAGE = REPOSITORY / "docs" / "performance.md"
+WAITER = Path(__file__).with_name("waiter.py")
 OURS = (sys.executable, "-m", "sleap_lab")
 
 
@@ -47,20 +48,16 @@ def timed(command: Sequence[str | Path], folder: Path) -> Timing:
     Raises:
         RuntimeError: It fails; with its last words.
     """
-    start = time.perf_counter()
-    with (folder / "last-words.txt").open("w+b") as log:
-        process = subprocess.Popen(
-            list(map(str, command)), cwd=folder, stdout=log, stderr=subprocess.STDOUT
+    words = list(map(str, command))
+    took, last_words = folder / "took.json", folder / "last-words.txt"
+    with last_words.open("wb") as log:
+        run = subprocess.run(
+            [sys.executable, "-IS", WAITER, took, *words], cwd=folder, stdout=log, stderr=log
         )
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - start
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            log.seek(0)
-            raise RuntimeError(
-                f"{' '.join(map(str, command))}\n{log.read().decode(errors='replace')[-2000:]}"
-            )
-    return Timing(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+    if run.returncode:
+        said = last_words.read_text(encoding="utf-8", errors="replace")[-2000:]
+        raise RuntimeError(f"{' '.join(words)}\n{said}")
+    return Timing(**json.loads(took.read_text()))
 
 
 def peer_command(peer_python: Path) -> str:
