@@ -13,6 +13,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 INFEASIBLE = 1e6
+"""Cost of a line between peaks that coincide, which has no score."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class Candidates(PeakPairs):
     scores: np.ndarray
 
 
-def edge_order(edges: Sequence[tuple[int, int]], n_nodes: int) -> list[int]:
+def edge_order(edges: Sequence[tuple[int, int]], n_nodes: int) -> tuple[int, ...]:
     """Return the edges that grouping uses, breadth-first from the roots, each node reached once.
 
     For a tree these are all edges. Forests are walked tree by tree, cycles from their lowest node.
@@ -75,7 +76,7 @@ def edge_order(edges: Sequence[tuple[int, int]], n_nodes: int) -> list[int]:
 
 
 @lru_cache
-def _edge_order(edges: tuple[tuple[int, int], ...], n_nodes: int) -> list[int]:
+def _edge_order(edges: tuple[tuple[int, int], ...], n_nodes: int) -> tuple[int, ...]:
     """Return `edge_order`, which is the same for every frame."""
     reached: set[int] = set()
     order: list[int] = []
@@ -93,7 +94,7 @@ def _edge_order(edges: tuple[tuple[int, int], ...], n_nodes: int) -> list[int]:
                     reached.add(b)
                     order.append(i)
                     queue.append(b)
-    return order
+    return tuple(order)
 
 
 def count_lines(

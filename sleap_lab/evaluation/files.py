@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from sleap_lab.errors import RunError
+from sleap_lab.errors import RunError, one_line
 from sleap_lab.errors.interruption import raise_interruption
 from sleap_lab.evaluation.breakdown import Row
 from sleap_lab.evaluation.coco import Detections
@@ -160,8 +160,7 @@ def read_frames(npz_path: str | Path) -> tuple[list[tuple[str, int]], FrameTable
     except Exception as error:  # whatever a damaged file makes csv, zipfile and numpy raise
         raise_interruption(error)
         raise RunError(
-            f"{frames_file}, {flat_file.name}: the frames cannot be read "
-            f"({' '.join(str(error).split())})"
+            f"{frames_file}, {flat_file.name}: the frames cannot be read ({one_line(error)})"
         ) from error
     if pairs is None:
         return None
@@ -269,11 +268,10 @@ def load_metrics(path: str | Path, split: str = "test", dataset_idx: int = 0) ->
         )
     try:
         content = read_arrays(found, read_object=_read_object)
-    except (
-        Exception
-    ) as error:  # whatever a broken or hostile file makes zipfile, numpy and pickle raise
+    except Exception as error:  # a broken or hostile file makes zipfile, numpy or pickle raise any
+        raise_interruption(error)
         raise RunError(
-            f"{found}: not a metrics file that can be read safely ({' '.join(str(error).split())})"
+            f"{found}: not a metrics file that can be read safely ({one_line(error)})"
         ) from error
     metrics = content.get("metrics", content)
     if not isinstance(metrics, dict):
@@ -360,9 +358,8 @@ class _Unpickler(pickle.Unpickler):
     }
 
     def find_class(self, module: str, name: str) -> Any:
-        known = self.KNOWN.get(
-            (module.replace("numpy.core.", "numpy._core."), name)
-        )  # the older name is that of NumPy 1
+        # NumPy 1 has the older name.
+        known = self.KNOWN.get((module.replace("numpy.core.", "numpy._core."), name))
         if known is None:
             raise pickle.UnpicklingError(f"it asks for {module}.{name}")
         return known

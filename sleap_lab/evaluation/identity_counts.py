@@ -193,11 +193,7 @@ def combine_family(family: str, counts: Sequence[dict[str, Any]]) -> dict[str, A
 
 @lru_cache
 def _families(threshold: float = SIMILARITY_THRESHOLD) -> dict[str, Any]:
-    from trackeval.metrics import (
-        CLEAR,
-        HOTA,
-        Identity,
-    )  # a second of imports that few evaluations need
+    from trackeval.metrics import CLEAR, HOTA, Identity  # a second that few evaluations need
 
     config = {"PRINT_CONFIG": False, "THRESHOLD": threshold}
     return {"hota": HOTA(), "identity": Identity(config), "clear": CLEAR(config)}

@@ -45,6 +45,10 @@ def counted_frames(labels: sio.Labels, notes: list[str]) -> list[CountedFrame]:
     hides all predictions. For a frame with several entries: entries with user instances win over
     those without; equal poses count once; predictions of a later entry replace those of an earlier
     one.
+
+    Args:
+        labels: The labels; they are not changed.
+        notes: Gets a sentence on each kind of instances that do not count.
     """
     video_index = {id(video): i for i, video in enumerate(labels.videos)}
     entries: dict[tuple[int, int], list[sio.LabeledFrame]] = {}
@@ -149,6 +153,10 @@ def _is_among(instance: sio.Instance, others: Iterable[sio.Instance]) -> bool:
 def used_skeleton(labels: sio.Labels, notes: list[str]) -> sio.Skeleton:
     """Return the skeleton that the instances use; those with the same nodes are one.
 
+    Args:
+        labels: The labels.
+        notes: Gets a sentence on each skeleton that is left out.
+
     Raises:
         RunError: There is none, or instances use several.
     """
@@ -190,6 +198,6 @@ def used_skeleton(labels: sio.Labels, notes: list[str]) -> sio.Skeleton:
 
 
 def node_order(skeleton: sio.Skeleton, used: sio.Skeleton) -> list[int] | None:
-    """Return the frames of the used skeleton's nodes in another one; None if the order is equal."""
+    """Return where another skeleton has the nodes of the used one; None if the order is equal."""
     names = skeleton.node_names
     return None if names == used.node_names else [names.index(name) for name in used.node_names]

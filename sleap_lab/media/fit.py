@@ -1,6 +1,5 @@
 """Fit of a file to a video of labels: stored facts of the video compared with the file."""
 
-from contextlib import suppress
 from enum import IntEnum
 from pathlib import Path
 from typing import NamedTuple
@@ -115,17 +114,17 @@ def size_problem(video: sio.Video) -> str | None:
     # SLEAP may have exchanged the axes of arrays.
     if None in (stored.height, stored.width) or isinstance(reader, HDF5Video):
         return None
-    # An unreadable video is not another recording; reading its frames reports the problem.
-    with suppress(Exception):
-        if isinstance(reader, MediaVideo):
-            file = Path(reader.filename)
-            return (
-                None
-                if _coded_size(file) == (stored.height, stored.width)
-                else _size_difference(stored, *read_media(file)[:2])
-            )
-        return _size_difference(stored, *reader.img_shape[:2])
-    return None
+    try:
+        if not isinstance(reader, MediaVideo):
+            return _size_difference(stored, *reader.img_shape[:2])
+        file = Path(reader.filename)
+        if _coded_size(file) == (stored.height, stored.width):
+            return None
+        return _size_difference(stored, *read_media(file)[:2])
+    except Exception as error:
+        # An unreadable video is not another recording; reading its frames reports the problem.
+        raise_interruption(error)
+        return None
 
 
 def stored_of(video: sio.Video) -> Stored:

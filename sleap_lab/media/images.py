@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import sleap_io as sio
 
+from sleap_lab.errors.interruption import raise_interruption
 from sleap_lab.files.pointers import is_pointer
 
 JPEG = (".jpg", ".jpeg")
@@ -82,10 +82,12 @@ def orientation_notes(video: sio.Video, frames: Sequence[int]) -> list[str]:
     turned = []
     for name in names:
         if Path(name).suffix.lower() in JPEG:
-            # Reading the pixels of a broken image reports the problem.
-            with suppress(Exception), Image.open(name) as image:
-                if image.getexif().get(EXIF_ORIENTATION) in TURNED:
-                    turned.append(name)
+            try:
+                with Image.open(name) as image:
+                    if image.getexif().get(EXIF_ORIENTATION) in TURNED:
+                        turned.append(name)
+            except Exception as error:  # reading the pixels reports the problem
+                raise_interruption(error)
     if not turned:
         return []
     return [

@@ -77,7 +77,7 @@ def lacks_first(video: sio.Video) -> bool:
 
 
 def missing_frames(video: sio.Video, frames: Sequence[int]) -> tuple[int, str]:
-    """Return the requested frames of a video that are known to be missing before it is read.
+    """Return how many requested frames of a video are known to be missing before it is read.
 
     Args:
         video: The video.

@@ -4,7 +4,9 @@ import numpy as np
 
 METHODS = ("anchor", "center_of_mass", "bbox_center", "geometric_median")
 WEISZFELD_STEPS = 100
+"""Steps after which a geometric median is taken as it is."""
 WEISZFELD_TOLERANCE = 1e-6
+"""Length of a step after which no other is made, px."""
 
 
 def instance_centroids(
@@ -25,6 +27,9 @@ def instance_centroids(
 
     Returns:
         (n, 2) px; nan for instances without a visible node.
+
+    Raises:
+        ValueError: There is no such method.
     """
     if method == "anchor":
         centroids = instance_centroids(points, method=fallback)
@@ -40,9 +45,11 @@ def instance_centroids(
         centroids[visible] = (
             np.nanmin(points[visible], axis=1) + np.nanmax(points[visible], axis=1)
         ) / 2
-    else:
+    elif method == "geometric_median":
         for row in np.flatnonzero(visible):
             centroids[row] = geometric_median(points[row][~np.isnan(points[row]).any(axis=-1)])
+    else:
+        raise ValueError(f"method={method!r}; accepted: {', '.join(METHODS)}")
     return centroids
 
 

@@ -10,7 +10,8 @@ Pairs = tuple[np.ndarray, np.ndarray]
 def hungarian(cost: np.ndarray) -> Pairs:
     """Pair rows with columns at the smallest total cost.
 
-    Impossible pairs are formed only where nothing else is left.
+    Impossible pairs cost what `finite` says. They are formed where nothing else is left, or where
+    all else would cost more still.
 
     Args:
         cost: (rows, columns), inf where a pair is impossible.
@@ -25,7 +26,7 @@ def hungarian(cost: np.ndarray) -> Pairs:
 
 
 def finite(cost: np.ndarray) -> np.ndarray:
-    """Return the cost with more than all others in the place of inf."""
+    """Return the cost with more than all others in the place of inf, as in sleap-nn."""
     possible = np.isfinite(cost)
     if possible.all():
         return cost

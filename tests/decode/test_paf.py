@@ -81,7 +81,7 @@ def test_points_on_half_a_pixel_are_sampled_on_the_side_of_their_source(
     ],
 )
 def test_edge_order(edges, n_nodes, expected):
-    assert edge_order(edges, n_nodes) == expected
+    assert list(edge_order(edges, n_nodes)) == expected
 
 
 @given(seed=seeds, n_nodes=st.integers(1, 8))

@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 
 from sleap_lab.errors import RunError
-from sleap_lab.evaluation import Switch, evaluate, load_metrics, write_metrics, write_switches
+from sleap_lab.evaluation import (
+    Switch,
+    evaluate,
+    files,
+    load_metrics,
+    write_metrics,
+    write_switches,
+)
 from sleap_lab.evaluation.files import read_frames
 from sleap_lab.evaluation.influence import parts
 from sleap_lab.evaluation.videos import VideoMatch
@@ -243,6 +250,16 @@ def test_missing_files_are_named(tmp_path):
         load_metrics(tmp_path, split="train", dataset_idx=2)
     with pytest.raises(FileNotFoundError, match=r"nothing\.npz"):
         load_metrics(tmp_path / "nothing.npz")
+
+
+def test_what_a_reader_makes_of_an_interruption_is_one(tmp_path, monkeypatch):
+    def read(*_, **__):
+        raise ValueError("attribute is missing") from KeyboardInterrupt()
+
+    np.savez(tmp_path / "m.npz", numbers=np.arange(3))
+    monkeypatch.setattr(files, "read_arrays", read)
+    with pytest.raises(KeyboardInterrupt):
+        load_metrics(tmp_path / "m.npz")
 
 
 def test_groups_as_separate_keys(tmp_path):

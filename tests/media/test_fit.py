@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import sleap_io as sio
 
+from sleap_lab.media import fit as fitting
 from sleap_lab.media.fit import Fit, fit, read_media, size_problem, stored_of
 from sleap_lab.media.relink import relink
 
@@ -114,6 +115,17 @@ def test_what_cannot_be_read_does_not_fit(tmp_path):
     how, problem = fit(closed(), str(tmp_path / "a.mp4"), -1)
     assert how is NO
     assert problem.startswith("cannot be read (")
+
+
+def test_an_interruption_while_a_size_is_read_is_not_lost(video_path, monkeypatch):
+    def coded_size(file):
+        raise OSError(file) from KeyboardInterrupt()
+
+    labels = sio.Labels(videos=[closed(str(video_path), shape=(6, 48, 64, 1))])
+    relink(labels, video_path.parent / "a.slp")
+    monkeypatch.setattr(fitting, "_coded_size", coded_size)
+    with pytest.raises(KeyboardInterrupt):
+        size_problem(labels.videos[0])
 
 
 def test_an_open_video_of_another_size_is_told(video_path):

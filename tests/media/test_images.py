@@ -54,6 +54,15 @@ def test_images_that_are_to_be_turned_are_named(photos):
     assert orientation_notes(sio.Video("a.mp4", open_backend=False), [0]) == []
 
 
+def test_an_interruption_while_a_note_is_looked_for_is_not_lost(photos, monkeypatch):
+    def opened(name):
+        raise OSError(name) from KeyboardInterrupt()
+
+    monkeypatch.setattr(Image, "open", opened)
+    with pytest.raises(KeyboardInterrupt):
+        orientation_notes(sio.load_video(photos), [0])
+
+
 def test_images_are_there_or_not(tmp_path):
     cv2.imwrite(str(tmp_path / "0.png"), np.zeros((2, 3), dtype=np.uint8))
     (tmp_path / "1.png").write_text("version https://git-lfs.github.com/spec/v1\n")

@@ -46,6 +46,12 @@ def test_centroids(options, expected):
     np.testing.assert_allclose(instance_centroids(POSES, **options), expected, atol=1e-9)
 
 
+@pytest.mark.parametrize("options", [{"method": "median"}, {"method": "anchor", "fallback": "x"}])
+def test_another_method_is_refused(options):
+    with pytest.raises(ValueError, match="accepted: anchor, center_of_mass, "):
+        instance_centroids(POSES, **options)
+
+
 def test_the_centre_of_mass_is_the_default():
     np.testing.assert_array_equal(
         instance_centroids(POSES), instance_centroids(POSES, method="center_of_mass")
