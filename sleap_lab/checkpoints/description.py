@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from sleap_lab.checkpoints.folder import load_network
-from sleap_lab.checkpoints.training_config import TrainingConfig
+from sleap_lab.checkpoints.training_config import CROP_KINDS, TrainingConfig
 from sleap_lab.networks import PoseNetwork
 from sleap_lab.networks.receptive_field import receptive_field
 from sleap_lab.poses.record import Skeleton
@@ -143,7 +143,7 @@ def _head(head: str, section: Any) -> str:
 
 def _needs(config: TrainingConfig) -> Iterator[str]:
     """Yield what a run needs beside the folder."""
-    if config.crop_size is not None or config.kind in ("centered_instance", "multi_class_topdown"):
+    if config.crop_size is not None or config.kind in CROP_KINDS:
         yield CROPPED
         if config.crop_size is None:
             yield "preprocessing.crop_size, which the config does not name"

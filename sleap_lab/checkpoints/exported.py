@@ -26,7 +26,7 @@ from sleap_lab.checkpoints.training_config import (
     positive_number,
     read_yaml_config,
 )
-from sleap_lab.errors import RunError
+from sleap_lab.errors import RunError, one_line
 from sleap_lab.files.safe_load import read_json
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def read_exported_weights(config: TrainingConfig) -> "OnnxArrays":
     try:
         read = read_onnx(path)
     except (OSError, ValueError) as error:
-        raise RunError(f"{path}: not a readable model: {' '.join(str(error).split())}") from error
+        raise RunError(f"{path}: not a readable model: {one_line(error)}") from error
     arrays = {
         name.removeprefix(config.exported): array
         for name, array in read.arrays.items()

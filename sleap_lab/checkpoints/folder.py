@@ -84,7 +84,7 @@ def load_network(
         ("backbone_ckpt_path", backbone_ckpt_path),
         ("head_ckpt_path", head_ckpt_path),
     ):
-        if path is not None and (Path(path).suffix.lower() == ".h5") != config.legacy:
+        if path is not None and _is_legacy(path) != config.legacy:
             accepted = (
                 "best_model.h5 of another model of SLEAP"
                 if config.legacy
@@ -106,9 +106,14 @@ def load_network(
     )
 
 
+def _is_legacy(path: str) -> bool:
+    """Return whether a checkpoint is one of SLEAP 1.4 or older, by its name."""
+    return Path(path).suffix.lower() == ".h5"
+
+
 def _has_head(path: str, config: TrainingConfig) -> bool:
     """Return whether a checkpoint has a head of the kind of a model."""
-    if (Path(path).suffix.lower() == ".h5") != config.legacy:
+    if _is_legacy(path) != config.legacy:
         return False
     read = keras_weights.read_layers if config.legacy else torch_weights.read_state_dict
     names = read(path)

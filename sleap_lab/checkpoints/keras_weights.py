@@ -20,7 +20,7 @@ from torch import Tensor
 
 from sleap_lab.checkpoints.torch_weights import network_errors, refuse_giants
 from sleap_lab.checkpoints.training_config import LEGACY_CONFIG_NAME, TrainingConfig
-from sleap_lab.errors import RunError
+from sleap_lab.errors import RunError, one_line
 from sleap_lab.errors.interruption import raise_interruption
 from sleap_lab.files.safe_load import check_hdf5
 from sleap_lab.networks import PoseNetwork
@@ -61,10 +61,7 @@ def read_layers(path: str | Path) -> Layers:
                     raise ValueError(f"it has two layers {name}")
     except Exception as error:  # a broken HDF5 file can raise anything
         raise_interruption(error)
-        raise RunError(
-            f"{path}: not a readable Keras model: "
-            f"{' '.join(str(error).split()) or type(error).__name__}"
-        ) from error
+        raise RunError(f"{path}: not a readable Keras model: {one_line(error)}") from error
     return layers
 
 

@@ -20,7 +20,7 @@ from sleap_lab.checkpoints.training_config import (
     positive_whole,
     read_raw,
 )
-from sleap_lab.errors import RunError, brief
+from sleap_lab.errors import RunError, brief, one_line
 from sleap_lab.errors.interruption import raise_interruption
 from sleap_lab.files.safe_load import read_json
 from sleap_lab.media.labels import to_skeleton
@@ -159,6 +159,5 @@ def _skeleton(raw: dict[str, Any], file: Path) -> Skeleton:
     except Exception as error:  # whatever sleap-io raises for a broken graph
         raise_interruption(error)
         raise RunError(
-            f"{file}: data.labels.skeletons does not describe a skeleton "
-            f"({' '.join(str(error).split())})"
+            f"{file}: data.labels.skeletons does not describe a skeleton ({one_line(error)})"
         ) from error

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from sleap_lab.checkpoints.exported import complete, read_exported_weights
 from sleap_lab.checkpoints.training_config import CONFIG_NAME, EXPORT_NAME, TrainingConfig
-from sleap_lab.errors import RunError, brief
+from sleap_lab.errors import RunError, brief, one_line
 from sleap_lab.errors.interruption import raise_interruption
 from sleap_lab.files.pointers import refuse_pointer
 from sleap_lab.files.safe_load import check_pickle
@@ -181,10 +181,7 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
         raise
     except Exception as error:  # a broken zip or pickle can raise anything
         raise_interruption(error)
-        raise RunError(
-            f"{path}: not a readable checkpoint: "
-            f"{' '.join(str(error).split()) or type(error).__name__}"
-        ) from error
+        raise RunError(f"{path}: not a readable checkpoint: {one_line(error)}") from error
     state = content.get("state_dict") if isinstance(content, dict) else None
     if not isinstance(state, dict) or not all(
         isinstance(value, Tensor) for value in state.values()
@@ -268,6 +265,10 @@ def refuse_giants(section: Any, where: str) -> None:
         refuse_giants(value, f"{where}.{key}")
 
 
+SIZE_ERRORS = (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError)
+"""Errors of layers that are to have impossible sizes."""
+
+
 @contextmanager
 def network_errors(file: Path, section: str = "model_config") -> Iterator[None]:
     """Add the name of the training config to errors of building its network.
@@ -279,15 +280,9 @@ def network_errors(file: Path, section: str = "model_config") -> Iterator[None]:
         yield
     except RunError as error:
         raise RunError(f"{file}: {error}") from error
-    except (
-        ArithmeticError,
-        LookupError,
-        RuntimeError,
-        TypeError,
-        ValueError,
-    ) as error:  # what layers of impossible sizes raise
+    except SIZE_ERRORS as error:
         raise RunError(
-            f"{file}: {section} does not describe a network ({' '.join(str(error).split())})"
+            f"{file}: {section} does not describe a network ({one_line(error)})"
         ) from error
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from packaging.version import InvalidVersion, Version
 
-from sleap_lab.errors import ConfigError, RunError, brief
+from sleap_lab.errors import ConfigError, RunError, brief, one_line
 from sleap_lab.files.safe_load import read_yaml
 from sleap_lab.networks.heads import HEAD_LAYERS
 from sleap_lab.poses.record import Skeleton
@@ -232,9 +232,7 @@ def read_raw(file: Path, read: Callable[[Path], Any], file_format: str) -> dict[
     try:
         raw = read(file)
     except (OSError, ValueError) as error:
-        raise RunError(
-            f"{file}: not a readable {file_format} file ({' '.join(str(error).split())})"
-        ) from error
+        raise RunError(f"{file}: not a readable {file_format} file ({one_line(error)})") from error
     if not isinstance(raw, dict):
         raise RunError(f"{file}: not a training config, but a {type(raw).__name__}")
     return raw

@@ -37,7 +37,7 @@ def system_reason(error: BaseException) -> str:
     """Return the system's reason why a file cannot be read or written, without the error number."""
     if found := HDF5_REASON.search(str(error)):
         return found[1]
-    return getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
+    return getattr(error, "strerror", None) or one_line(error)
 
 
 def system_problem(error: OSError) -> str:

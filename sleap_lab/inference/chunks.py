@@ -14,6 +14,7 @@ import numpy as np
 
 from sleap_lab.inference.cache import Cache, StageResult, clear, recall, remember
 from sleap_lab.inference.fingerprint import fingerprint
+from sleap_lab.media.bad_frames import bad_frame_facts, bad_frames_of
 from sleap_lab.media.source import Frame, Source
 from sleap_lab.poses.record import Gathering, Poses
 
@@ -58,10 +59,7 @@ class Chunks:
     def _add_stored(self, chunk: StageResult) -> bool:
         """Add a stored chunk, if it follows the chunks added before; return whether it does."""
         poses, stop = Poses.from_arrays(chunk.arrays), int(chunk.facts["stop"])
-        bad_frames = [
-            Frame(int(video), int(index), None, str(problem))
-            for video, index, problem in chunk.facts[BAD_FRAMES]
-        ]
+        bad_frames = bad_frames_of(chunk.facts[BAD_FRAMES])
         if chunk.facts["start"] != self.done or not self.done < stop <= len(self.frames):
             return False
         self.poses.append(poses)
@@ -86,10 +84,7 @@ class Chunks:
             + 1
             + int(np.flatnonzero((self.frames[self.done :] == poses.frames[-1]).all(axis=1))[0])
         )
-        bad_frames = [
-            [frame.video, frame.index, frame.problem]
-            for frame in self._bad_frames_between(self.done, stop)
-        ]
+        bad_frames = bad_frame_facts(self._bad_frames_between(self.done, stop))
         facts = {"start": self.done, "stop": stop, BAD_FRAMES: bad_frames}
         result = StageResult(poses.to_arrays(), facts)
         remember(

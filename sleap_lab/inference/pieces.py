@@ -17,8 +17,13 @@ from sleap_lab.inference.cache import Cache, StageResult, remember
 from sleap_lab.inference.cached_stages import RESUMED, Outcomes, about_prediction, holds
 from sleap_lab.inference.detect import Inference
 from sleap_lab.inference.fingerprint import predict_fingerprint, processor_facts
-from sleap_lab.media.bad_frames import check_account, refuse_too_many
-from sleap_lab.media.source import Frame, Source
+from sleap_lab.media.bad_frames import (
+    bad_frame_facts,
+    bad_frames_of,
+    check_account,
+    refuse_too_many,
+)
+from sleap_lab.media.source import Source
 from sleap_lab.poses.record import Poses, concatenate
 from sleap_lab.settings.config import Config
 from sleap_lab.settings.frames import Piece
@@ -73,7 +78,7 @@ def write_piece(
         **{name: getattr(config.runtime, name) for name in SETTLED},
         "notes": list(inference.notes),
         "remarks": list(inference.remarks),
-        "bad_frames": [[frame.video, frame.index, frame.problem] for frame in inference.bad_frames],
+        "bad_frames": bad_frame_facts(inference.bad_frames),
         "outcome": outcome,
         "seconds": seconds,
     }
@@ -98,11 +103,7 @@ def join_pieces(
     """
     pieces = _read_pieces(folder, len(source.frames))
     facts = [found for found, _ in pieces]
-    bad_frames = [
-        Frame(video, index, None, problem)
-        for found in facts
-        for video, index, problem in found["bad_frames"]
-    ]
+    bad_frames = [frame for found in facts for frame in bad_frames_of(found["bad_frames"])]
     refuse_too_many(bad_frames, len(source.frames), config.data)
     poses = concatenate([poses for _, poses in pieces])
     check_account(source.frames, poses, bad_frames)

@@ -24,6 +24,7 @@ from sleap_lab.inference.cache import Cache
 from sleap_lab.inference.cached_stages import MISS, Outcomes, detect_cached, index_cached
 from sleap_lab.inference.detect import Inference
 from sleap_lab.inference.stopwatch import Stopwatch
+from sleap_lab.media.bad_frames import bad_frame_facts, bad_frames_of
 from sleap_lab.media.open_source import open_source
 from sleap_lab.media.source import Frame
 from sleap_lab.poses.record import Poses
@@ -119,7 +120,7 @@ def _predict(rank: int, device: str, task: Task, done: MutableSequence[int]) -> 
     facts = {
         "kind": inference.kind,
         "notes": inference.notes,
-        "bad_frames": [(frame.video, frame.index, frame.problem) for frame in inference.bad_frames],
+        "bad_frames": bad_frame_facts(inference.bad_frames),
         "outcome": outcomes.get("predict", MISS),
         "seconds": seconds,
     }
@@ -130,9 +131,7 @@ def _predict(rank: int, device: str, task: Task, done: MutableSequence[int]) -> 
 def read_result(folder: Path, rank: int, device: str) -> tuple[Inference, str]:
     """Return what a process has predicted, and whether its cache held any of it."""
     facts = _read_facts(folder / f"{rank}.json")
-    bad_frames = tuple(
-        Frame(video, index, None, problem) for video, index, problem in facts["bad_frames"]
-    )
+    bad_frames = tuple(bad_frames_of(facts["bad_frames"]))
     poses = Poses.load(folder / f"{rank}.npz")
     inference = Inference(poses, facts["kind"], device, bad_frames, tuple(facts["notes"]))
     return inference, facts["outcome"]

@@ -109,6 +109,16 @@ def _place(key: int) -> str:
     return f"frame {frame} of video {video}"
 
 
+def bad_frame_facts(bad_frames: Sequence[Frame]) -> list[list[Any]]:
+    """Return video, number and problem of unreadable frames, as JSON can hold them."""
+    return [[frame.video, frame.index, frame.problem] for frame in bad_frames]
+
+
+def bad_frames_of(facts: Iterable[Sequence[Any]]) -> list[Frame]:
+    """Return the unreadable frames that `bad_frame_facts` describes."""
+    return [Frame(int(video), int(index), None, str(problem)) for video, index, problem in facts]
+
+
 def video_table(source: Source, bad_frames: Sequence[Frame]) -> list[dict[str, Any]]:
     """Return a table of the videos: how many of their frames were requested, read and unreadable.
 

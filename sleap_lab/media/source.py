@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import sleap_io as sio
 
-from sleap_lab.errors import RunError
+from sleap_lab.errors import RunError, one_line
 from sleap_lab.errors.interruption import raise_interruption
 from sleap_lab.media.coverage import frames_digest
 from sleap_lab.media.images import display_path
@@ -158,9 +158,8 @@ class Source:
             image = self.reader(video).read(frame)
         except Exception as error:  # each backend has its own errors for an undecodable frame
             raise_interruption(error)
-            reason = " ".join(str(error).split()) or type(error).__name__
             name = display_path(self.videos[video].filename)
-            raise RunError(f"{name}: frame {frame} cannot be read ({reason})") from error
+            raise RunError(f"{name}: frame {frame} cannot be read ({one_line(error)})") from error
         return (
             image
             if image.dtype == np.uint8

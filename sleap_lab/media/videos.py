@@ -10,7 +10,7 @@ import numpy as np
 import sleap_io as sio
 from sleap_io.io.video_reading import CropVideoBackend, ImageVideo, MediaVideo
 
-from sleap_lab.errors import RunError, did_you_mean
+from sleap_lab.errors import RunError, did_you_mean, one_line
 from sleap_lab.errors.interruption import raise_interruption
 from sleap_lab.files.safe_load import check_dataset, check_hdf5
 from sleap_lab.media.headers import ADDRESS, refuse_no_video, vet_video
@@ -121,8 +121,9 @@ def open_video(
         raise
     except Exception as error:  # each backend has its own errors for an unreadable file
         raise_interruption(error)
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise RunError(f"{name} cannot be read as a video ({reason}); {ACCEPTED}") from error
+        raise RunError(
+            f"{name} cannot be read as a video ({one_line(error)}); {ACCEPTED}"
+        ) from error
     reader = StoredReader(video)
     video.grayscale = reader.gray  # instead of the look of its first frame
     if video.shape is None:

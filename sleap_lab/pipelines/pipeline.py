@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from sleap_lab.checkpoints import TrainingConfig, crop_rule, load_network, read_training_configs
+from sleap_lab.checkpoints.training_config import CROP_KINDS
 from sleap_lab.errors import ConfigError, did_you_mean
 from sleap_lab.networks.pose_network import PoseNetwork
 from sleap_lab.networks.preprocess import ImageSpec
@@ -295,15 +296,13 @@ def _check(
     preprocessing: PreprocessingConfig,
     truth: Poses | None,
 ) -> None:
-    needs_truth = "centroid" not in {config.kind for config in configs} and kind in (
-        "centered_instance",
-        "multi_class_topdown",
-    )
-    if needs_truth and truth is None:
+    """Refuse models that lack what the settings or the data need; see `read_plan`."""
+    finds_centroids = any(config.kind == "centroid" for config in configs)
+    if kind in CROP_KINDS and not finds_centroids and truth is None:
         raise ConfigError(f"model.paths: a {kind} model without a centroid model {NEEDS_TRUTH}")
     for config in configs:
         if (
-            config.kind in ("centered_instance", "multi_class_topdown")
+            config.kind in CROP_KINDS
             and preprocessing.crop_size is None
             and config.crop_size is None
         ):
