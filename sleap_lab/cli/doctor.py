@@ -20,6 +20,7 @@ from sleap_lab.inference.automatic import settled
 from sleap_lab.media.missing import missing_frames
 from sleap_lab.media.open_source import open_source
 from sleap_lab.media.read_ahead import read_ahead
+from sleap_lab.media.recording import sampled
 from sleap_lab.media.source import Frame, Source
 from sleap_lab.poses.record import Poses, concatenate
 from sleap_lab.runs.snapshot import flatten
@@ -174,7 +175,7 @@ def _videos(source: Source) -> Iterator[Finding]:
         wanted = source.frames[source.frames[:, 0] == video, 1]
         if missing_frames(source.videos[video], wanted.tolist())[0] == len(wanted):
             continue  # a note says so
-        chosen = wanted[np.unique(np.linspace(0, len(wanted) - 1, DECODED).astype(int))].tolist()
+        chosen = sampled(wanted, DECODED)
         start = time.perf_counter()
         try:
             shapes = {source.pixels(video, frame).shape for frame in chosen}

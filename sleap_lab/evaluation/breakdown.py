@@ -7,7 +7,8 @@ import numpy as np
 
 from sleap_lab.evaluation.distances import summarize
 from sleap_lab.evaluation.match import FramePair, Matches
-from sleap_lab.evaluation.pck import THRESHOLDS, body_sizes, hits
+from sleap_lab.evaluation.pck import THRESHOLDS, hits
+from sleap_lab.poses.boxes import body_sizes
 from sleap_lab.poses.centroids import instance_centroids
 from sleap_lab.poses.record import Poses
 

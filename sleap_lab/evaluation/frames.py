@@ -11,7 +11,8 @@ import numpy as np
 from sleap_lab.evaluation.ap import MATCH_SCORE_THRESHOLDS
 from sleap_lab.evaluation.coco import SINGLED_OUT, Detections
 from sleap_lab.evaluation.match import FramePair, Matches
-from sleap_lab.evaluation.pck import SIZE_SHARES, THRESHOLDS, body_sizes, hits
+from sleap_lab.evaluation.pck import SIZE_SHARES, THRESHOLDS, hits
+from sleap_lab.poses.boxes import body_sizes
 from sleap_lab.poses.record import Poses
 
 

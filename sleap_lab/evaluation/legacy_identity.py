@@ -11,7 +11,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from sleap_lab.evaluation.tracked import Tracked, by_name
-from sleap_lab.poses.boxes import bounding_boxes
+from sleap_lab.poses.boxes import body_sizes
 from sleap_lab.poses.centroids import instance_centroids
 from sleap_lab.poses.record import Poses
 
@@ -134,7 +134,7 @@ def motion_diagnostic(truth: Poses) -> dict[str, Any]:
     truth = by_name(truth[truth.visible.any(axis=1) & (truth.tracks >= 0)])
     truth = truth[np.lexsort((truth.frame, truth.video, truth.tracks))]
     same = (np.diff(truth.tracks) == 0) & (np.diff(truth.video) == 0) & (np.diff(truth.frame) > 0)
-    centers, boxes = instance_centroids(truth.points), bounding_boxes(truth.points)
+    centers = instance_centroids(truth.points)
     gaps = np.diff(truth.frame)[same]
     distances = np.linalg.norm(np.diff(centers, axis=0), axis=-1)[same]
     if not len(gaps):
@@ -144,7 +144,7 @@ def motion_diagnostic(truth: Poses) -> dict[str, Any]:
         note = "too few tracked detections to judge"
         return {**nothing, "is_continuous": False, "note": note}
     step = float(np.median(distances / gaps))
-    size = float(np.median((boxes[:, 2:] - boxes[:, :2]).max(axis=-1)))
+    size = float(np.median(body_sizes(truth.points)))
     found = {
         "median_step_px": round(step, 2),
         "median_size_px": round(size, 2),

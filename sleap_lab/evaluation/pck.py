@@ -4,8 +4,6 @@ from typing import Any
 
 import numpy as np
 
-from sleap_lab.poses.boxes import bounding_boxes
-
 THRESHOLDS = np.arange(1.0, 11.0)
 # Shares of the body size within which a node counts as found: name -> share.
 SIZE_SHARES = {"05": 0.05, "10": 0.1}
@@ -55,12 +53,3 @@ def pck_metrics(distances: np.ndarray, thresholds: np.ndarray = THRESHOLDS) -> d
         "PCK@5": mean(table[..., np.abs(thresholds - 5).argmin()]),
         "PCK@10": mean(table[..., np.abs(thresholds - 10).argmin()]),
     }
-
-
-def body_sizes(points: np.ndarray) -> np.ndarray:
-    """Return the longer side of the box around each pose, (n,) px.
-
-    It is nan without a visible node, 0 with a single one.
-    """
-    boxes = bounding_boxes(points)
-    return (boxes[:, 2:] - boxes[:, :2]).max(axis=1)

@@ -3,10 +3,10 @@
 import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sleap_lab.errors import ConfigError, did_you_mean
+from sleap_lab.media.moved import path_parts
 
 if TYPE_CHECKING:
     import sleap_io as sio
@@ -131,9 +131,9 @@ def _find(requested: Any, names: Sequence[str], side: str) -> int:
     text = str(requested)
     if text.isdigit() and int(text) < len(names):
         return int(text)
-    parts = _parts(text)
+    parts = path_parts(text)
     hits = [i for i, name in enumerate(names) if name == text] or [
-        i for i, name in enumerate(names) if _parts(name)[-len(parts) :] == parts
+        i for i, name in enumerate(names) if path_parts(name)[-len(parts) :] == parts
     ]
     if len(hits) == 1:
         return hits[0]
@@ -149,10 +149,6 @@ def _find(requested: Any, names: Sequence[str], side: str) -> int:
     )
 
 
-def _parts(path: str) -> tuple[str, ...]:
-    return PurePosixPath(path.replace("\\", "/")).parts
-
-
 def _reason(truth: "sio.Video", video: "sio.Video") -> str:
     """State by what sleap-io recognised a video."""
     from sleap_io.model.matching import is_same_file, shapes_compatible
@@ -163,7 +159,9 @@ def _reason(truth: "sio.Video", video: "sio.Video") -> str:
         return "same file"
     ending: list[str] = []
     for ours, theirs in zip(
-        reversed(_parts(video_name(video))), reversed(_parts(video_name(truth))), strict=False
+        reversed(path_parts(video_name(video))),
+        reversed(path_parts(video_name(truth))),
+        strict=False,
     ):
         if ours != theirs:
             break

@@ -70,7 +70,10 @@ RECORD = "stage_code.json"
 The version of the results is the hash of the code that first gave them.
 """
 
-PREDICT_PACKAGES = ("torch", "numpy", "scipy", "sleap-io", "av", "opencv-python")
+TRACK_PACKAGES = ("numpy", "scipy", "sleap-io", "av", "opencv-python")
+"""Packages that determine tracks, and the images that trackers and networks see."""
+
+PREDICT_PACKAGES = ("torch", *TRACK_PACKAGES)
 """Packages that determine the outputs of networks, with those of `runtime.backend`."""
 
 WEIGHTS = ("paths", "backbone_ckpt_path", "head_ckpt_path")
@@ -187,10 +190,7 @@ def track_fingerprint(config: Config, source: "Source", poses: Poses) -> str:
         {
             "stage": "track",
             "code": results_version("track"),
-            "versions": {
-                name: package_version(name)
-                for name in ("numpy", "scipy", "sleap-io", "av", "opencv-python")
-            },
+            "versions": {name: package_version(name) for name in TRACK_PACKAGES},
             "poses": array_hash(poses.to_arrays()),
             "images": _images(config, source)
             if tracker.use_flow or tracker.features == "image"

@@ -16,9 +16,9 @@ def moved_path(name: str, moved: Mapping[str, str]) -> tuple[str, str] | None:
         name: The path in the labels.
         moved: Prefix in labels -> prefix now.
     """
-    parts = _parts(name)
-    for prefix in sorted(moved, key=lambda prefix: -len(_parts(prefix))):
-        own = _parts(prefix)
+    parts = path_parts(name)
+    for prefix in sorted(moved, key=lambda prefix: -len(path_parts(prefix))):
+        own = path_parts(prefix)
         if own and _same(parts[: len(own)], own):
             now = Path(moved[prefix]).expanduser().absolute()
             return str(now.joinpath(*parts[len(own) :])), prefix
@@ -48,7 +48,8 @@ def moved_notes(
     return notes, remarks
 
 
-def _parts(name: str) -> tuple[str, ...]:
+def path_parts(name: str) -> tuple[str, ...]:
+    """Return the parts of a path of any system."""
     return PurePosixPath(name.replace("\\", "/")).parts
 
 

@@ -16,7 +16,7 @@ from sleap_io.transform.frame import crop_frame
 from sleap_lab.errors.interruption import raise_interruption
 from sleap_lab.media.images import ends_within_picture
 from sleap_lab.media.index import FrameIndex
-from sleap_lab.media.recording import Recording, has_equal_channels
+from sleap_lab.media.recording import Recording, has_equal_channels, sampled
 
 TRIES = 10
 """Frames that are tried to find the meaning of a video's pixels; the first readable one decides."""
@@ -152,8 +152,8 @@ class StoredReader:
         self.state = file_state(video.filename)
         self.decoder = f"sleap-io {sio.__version__}, {type(video.backend).__name__}"
         self.numbers = _frame_numbers(video)
-        self.gray = False
-        self.gray = _without_colour(self, _spread(self.numbers))
+        self.gray = False  # while frames are looked at, with all their channels
+        self.gray = _without_colour(self)
 
     def read(self, frame: int) -> np.ndarray:
         """Read one frame as it is stored.
@@ -201,8 +201,8 @@ class ArrayReader:
         """Take frames (frames, h, w) or (frames, h, w, c), and check a few of them for colour."""
         self._frames = frames if frames.ndim == 4 else frames[..., None]
         self.numbers: Sequence[int] = range(len(frames))
-        self.gray = False
-        self.gray = _without_colour(self, _spread(self.numbers))
+        self.gray = False  # while frames are looked at, with all their channels
+        self.gray = _without_colour(self)
 
     def read(self, frame: int) -> np.ndarray:
         """Return one frame; in frames without colour, with one channel."""
@@ -265,22 +265,10 @@ def _plain(image: np.ndarray, *, gray: bool, blue_first: bool = False) -> np.nda
     return np.ascontiguousarray(image[..., :1] if gray and has_equal_channels(image) else image)
 
 
-def _spread(numbers: Sequence[int]) -> list[int]:
-    """Return a few of some numbers, including the first and the last."""
-    return (
-        [
-            int(numbers[i])
-            for i in np.unique(np.linspace(0, len(numbers) - 1, LOOKED_AT).astype(int))
-        ]
-        if len(numbers)
-        else []
-    )
-
-
-def _without_colour(reader: Reader, frames: Sequence[int]) -> bool:
-    """Return whether at least one of some frames is readable, and no readable one has colour."""
+def _without_colour(reader: Reader) -> bool:
+    """Return whether of a few frames at least one is readable, and no readable one has colour."""
     seen = False
-    for frame in frames:
+    for frame in sampled(reader.numbers, LOOKED_AT):
         try:
             image = reader.read(frame)
         except Exception as error:  # reading that frame reports the problem

@@ -4,7 +4,7 @@ Decoding begins at a key frame and goes forward. Every picture gives the packet 
 (`numbered`), so no count and no position of a decoder is trusted.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import lru_cache, partial
 from itertools import chain, islice
@@ -32,6 +32,7 @@ MOST_TRIES = 4
 Some key frames give whole pictures only after a while.
 """
 BEGINNING = (0, 1, 2, 4, 8, 16)
+"""First frames that are looked at for colour, beside key frames."""
 SAMPLED_KEYS = 5
 """How many key frames are looked at to tell whether a recording has colour."""
 SEARCHED = 64
@@ -72,12 +73,7 @@ class Recording:
     def is_gray(self) -> bool:
         """Return whether no frame of a sample has colour: first frames, and later key frames."""
         keys = np.sort(self._order.frame_of[self.index.keys])
-        keys = keys[keys >= 0]
-        chosen = (
-            keys[np.unique(np.linspace(0, len(keys) - 1, SAMPLED_KEYS).astype(int))].tolist()
-            if len(keys)
-            else []
-        )
+        chosen = sampled(keys[keys >= 0], SAMPLED_KEYS)
         gray = False
         for frame in sorted({*BEGINNING, *chosen} & set(range(len(self.index.packet)))):
             try:
@@ -271,10 +267,10 @@ def gray_table(name: str, width: int, colorspace: int, color_range: int) -> np.n
     """
     if width % 2:
         return None
-    # Every level is in every column.
+    # Every level is in every column. Two planes of colour, of a quarter of the pixels each, follow.
     levels = (np.arange(256)[:, None] + np.arange(width)).astype(np.uint8)
     ramp = VideoFrame.from_ndarray(
-        np.concatenate([levels, np.full((128, width), NEUTRAL, dtype=np.uint8)]), format=name
+        np.concatenate([levels, np.full((256 // 2, width), NEUTRAL, dtype=np.uint8)]), format=name
     )
     ramp.colorspace, ramp.color_range = colorspace, color_range
     image = ramp.to_ndarray(format="rgb24", interpolation=Interpolation.BICUBIC)
@@ -285,6 +281,14 @@ def gray_table(name: str, width: int, colorspace: int, color_range: int) -> np.n
 def _rows(plane: VideoPlane, width: int) -> np.ndarray:
     """Return the bytes of a plane (height, width) without the padding at the ends of its rows."""
     return np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, -1)[:, :width]
+
+
+def sampled(numbers: Sequence[int] | np.ndarray, most: int) -> list[int]:
+    """Return at most so many of some numbers, evenly spread, the first and the last included."""
+    if not len(numbers):
+        return []
+    places = np.unique(np.linspace(0, len(numbers) - 1, most).astype(int))
+    return [int(numbers[place]) for place in places]
 
 
 def has_equal_channels(image: np.ndarray) -> bool:

@@ -33,7 +33,7 @@ from sleap_lab.media.missing import (
     missing_of,
     partial_of,
 )
-from sleap_lab.media.moved import moved_notes, moved_path
+from sleap_lab.media.moved import moved_notes, moved_path, path_parts
 
 Name = str | tuple[str, ...]
 """The name of a video in labels; videos of the same name may share their file."""
@@ -362,11 +362,7 @@ def _short(name: Name) -> str:
 
 def _parts(name: str) -> tuple[str, ...]:
     """Return the parts of a path of any system, without those that lead upwards."""
-    return tuple(
-        part
-        for part in PurePosixPath(name.replace("\\", "/")).parts
-        if part not in ("/", "//", "..")
-    )
+    return tuple(part for part in path_parts(name) if part not in ("/", "//", ".."))
 
 
 def _identity(files: Files) -> Any:

@@ -22,7 +22,7 @@ from sleap_lab.decode.paf import (
     trace_lines,
 )
 from sleap_lab.pipelines.accelerator import on_host, uploaded
-from sleap_lab.pipelines.centroid import rank_in_frame
+from sleap_lab.pipelines.centroid import best_in_frame
 from sleap_lab.pipelines.model import FrameBatch, Graph, Model
 from sleap_lab.pipelines.observation import (
     FoundPeaks,
@@ -236,8 +236,7 @@ def decode_lines(
     peaks, scores = group(candidates, samples, nodes, edges, len(skeleton.nodes), grouping)
     sample = samples[peaks.max(axis=1)]
     if max_instances is not None:
-        best = np.lexsort((-scores, sample))
-        best = best[rank_in_frame(sample) < max_instances]
+        best = best_in_frame(sample, scores, max_instances)
         peaks, scores, sample = peaks[best], scores[best], sample[best]
     return make_poses(
         skeleton,
@@ -313,8 +312,7 @@ def decode_classes(
     sample, label = np.nonzero(~np.isnan(scores).all(axis=2))
     means = np.nanmean(scores[sample, label], axis=1)
     if max_instances is not None:
-        best = np.lexsort((-means, sample))
-        best = best[rank_in_frame(sample) < max_instances]
+        best = best_in_frame(sample, means, max_instances)
         sample, label, means = sample[best], label[best], means[best]
     return make_poses(
         skeleton,

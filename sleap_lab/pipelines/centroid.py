@@ -165,8 +165,7 @@ def choose_centroids(
     """
     rows = np.flatnonzero(values > peak_threshold)
     if max_instances is not None:
-        rows = rows[np.lexsort((-values[rows], sample[rows]))]
-        rows = rows[rank_in_frame(sample[rows]) < max_instances]
+        rows = rows[best_in_frame(sample[rows], values[rows], max_instances)]
     return rows[_apart(sample[rows], values[rows], points[rows], min_distance)]
 
 
@@ -186,6 +185,18 @@ def _apart(
 def rank_in_frame(sample: np.ndarray) -> np.ndarray:
     """Return the rank (n,) of each row among those of its frame, from 0; `sample` is ascending."""
     return np.arange(len(sample)) - np.searchsorted(sample, sample)
+
+
+def best_in_frame(sample: np.ndarray, scores: np.ndarray, most: int) -> np.ndarray:
+    """Return the rows of those with the highest scores of each frame, at most so many, best first.
+
+    Args:
+        sample: (n,) frame of each row, ascending.
+        scores: (n,) scores; equal ones keep their order.
+        most: Most rows per frame.
+    """
+    order = np.lexsort((-scores, sample))
+    return order[rank_in_frame(sample[order]) < most]
 
 
 def decode_centroids(

@@ -20,6 +20,18 @@ def bounding_boxes(points: np.ndarray) -> np.ndarray:
     )
 
 
+def body_sizes(points: np.ndarray) -> np.ndarray:
+    """Return the longer side of the box around each pose, (n,) px.
+
+    It is nan without a visible node, 0 with a single one.
+
+    Args:
+        points: (n, nodes, 2) px, image space; nan where a node was not found.
+    """
+    boxes = bounding_boxes(points)
+    return (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
+
+
 def areas(boxes: np.ndarray, border: int = 0) -> np.ndarray:
     """Return the areas of (..., 4) boxes, (...) px²."""
     return (boxes[..., 2] - boxes[..., 0] + border) * (boxes[..., 3] - boxes[..., 1] + border)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sleap_lab.poses.boxes import bounding_boxes
+from sleap_lab.poses.boxes import body_sizes
 from sleap_lab.poses.centroids import instance_centroids
 from sleap_lab.quality.neighbours import Order, beside
 
@@ -17,8 +17,7 @@ def body_length(order: Order) -> float:
     animal stands in for it; nan where animals are alone.
     """
     poses = order.poses
-    boxes = bounding_boxes(poses.points)
-    sizes = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
+    sizes = body_sizes(poses.points)
     if (sizes > 0).any():
         return float(np.median(sizes[sizes > 0]))
     centres = instance_centroids(poses.points)

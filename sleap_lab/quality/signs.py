@@ -151,9 +151,14 @@ def bone_spread(lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     median, spread = (np.full(lengths.shape[1], np.nan) for _ in range(2))
     for edge, column in enumerate(lengths.T):
         if len(known := column[~np.isnan(column)]):
-            median[edge] = np.median(known)
-            spread[edge] = ROBUST * np.median(np.abs(known - median[edge]))
+            median[edge], spread[edge] = _usual(known)
     return median, spread
+
+
+def _usual(values: np.ndarray) -> tuple[float, float]:
+    """Return the median of (k,) values, and their robust standard deviation around it."""
+    median = float(np.median(values))
+    return median, ROBUST * float(np.median(np.abs(values - median)))
 
 
 def stretched_bones(order: Order) -> Found:
@@ -249,8 +254,7 @@ def confidence_drops(order: Order) -> Found:
     for node in range(scores.shape[1]):
         known = scores[visible[:, node] & ~np.isnan(scores[:, node]), node]
         if len(known):
-            medians[node] = np.median(known)
-            spread = ROBUST * np.median(np.abs(known - medians[node]))
+            medians[node], spread = _usual(known)
             limits[node] = min(DROP * medians[node], medians[node] - SPREADS * spread)
     rows, nodes = np.nonzero(visible & (scores < limits))
     return Found(rows, nodes, 1 - scores[rows, nodes] / medians[nodes])

@@ -10,7 +10,6 @@ from sleap_lab.media.readers import (
     StoredReader,
     Unreadable,
     _plain,
-    _spread,
     file_state,
     find_levels,
 )
@@ -49,14 +48,6 @@ def test_other_numbers_of_channels_are_refused():
 def test_an_image_without_pixels_is_refused():
     with pytest.raises(ValueError, match="an image of 0x5 px"):
         _plain(np.zeros((0, 5, 1), dtype=np.uint8), gray=True)
-
-
-@pytest.mark.parametrize(
-    ("n", "expected"), [(0, []), (1, [0]), (3, [0, 1, 2]), (9, [0, 2, 4, 6, 8])]
-)
-def test_frames_that_are_looked_at_are_spread_over_the_video(n, expected):
-    assert _spread(range(n)) == expected
-    assert _spread([10 * i for i in range(n)]) == [10 * i for i in expected]
 
 
 def test_frames_of_an_array():

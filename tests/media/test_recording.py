@@ -9,7 +9,7 @@ import pytest
 from sleap_lab.errors import RunError
 from sleap_lab.media.index import read_index
 from sleap_lab.media.open_source import open_source
-from sleap_lab.media.recording import TABLE_FORMATS, Recording, gray_levels, gray_table
+from sleap_lab.media.recording import TABLE_FORMATS, Recording, gray_levels, gray_table, sampled
 from sleap_lab.settings.config import DataConfig
 
 COUNT = 40
@@ -314,3 +314,11 @@ def test_the_content_counts_and_not_the_suffix(clip, shown, suffix):
     other = path.rename(path.with_name(f"other{suffix}"))
     source = open_source(DataConfig(path=str(other), frames="7"))
     assert shown(source.read(0, 7)) == 7
+
+
+@pytest.mark.parametrize(
+    ("n", "expected"), [(0, []), (1, [0]), (3, [0, 1, 2]), (9, [0, 2, 4, 6, 8])]
+)
+def test_frames_that_are_looked_at_are_spread_over_the_video(n, expected):
+    assert sampled(range(n), 5) == expected
+    assert sampled([10 * i for i in range(n)], 5) == [10 * i for i in expected]

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sleap_lab.poses.boxes import areas, bounding_boxes, intersections
+from sleap_lab.poses.boxes import areas, body_sizes, bounding_boxes, intersections
 
 NAN = np.nan
 
@@ -50,3 +50,8 @@ def test_intersections(other, border, expected):
     np.testing.assert_array_equal(
         intersections(np.array(other, dtype=float), square, border), expected
     )
+
+
+def test_the_size_of_a_body_is_the_longer_side_of_its_box():
+    points = np.array([[[1, 2], [5, 9]], [[7, 8], [NAN, NAN]], [[NAN, NAN], [NAN, NAN]]])
+    np.testing.assert_array_equal(body_sizes(points), [9 - 2, 0, NAN])
