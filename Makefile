@@ -73,10 +73,10 @@ conformance: tools  ## Compare with all reference answers (env SLEAP_LAB_REFEREN
 	$(BIN)/python -m pytest tests/conformance -m ''
 
 faults: tools  ## Kill runs and sweeps at random moments, let every write fail, start 16 runs at once; an hour or two
-	$(BIN)/python scripts/kills.py
-	$(BIN)/python scripts/writes.py
-	$(BIN)/python scripts/faults.py
-	$(BIN)/python scripts/cold_start.py
+	$(BIN)/python -m scripts.kills
+	$(BIN)/python -m scripts.writes
+	$(BIN)/python -m scripts.faults
+	$(BIN)/python -m scripts.cold_start
 
 cluster: tools  ## Run sweeps on a real Slurm and real MLflow servers, started here; root, Debian or Ubuntu, 15 minutes
 	$(call pip_install,$(EXTRAS_OF_CLUSTER))

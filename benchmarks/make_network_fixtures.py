@@ -14,6 +14,7 @@ import tempfile
 import zlib
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import lightning
 import numpy as np
@@ -27,7 +28,7 @@ DATA = Path(__file__).parents[1] / "tests" / "networks" / "data"
 NODES, EDGES, CLASSES = ["a", "b", "c"], [["a", "b"], ["c", "b"]], ["x", "y"]
 SIZE = (64, 64)
 
-BACKBONES = {
+BACKBONES: dict[str, dict[str, Any]] = {
     "unet": {"filters": 4, "filters_rate": 1.5},
     "convnext": {"arch": {"depths": [1, 1, 2, 1], "channels": [4, 6, 8, 10]}, "filters_rate": 1.5},
     "swint": {
@@ -46,7 +47,7 @@ KINDS = (
 )
 # name: (backbone, changes to the settings above, size of the images).
 # The sizes of the "odd" ones leave a remainder at some level.
-VARIANTS = {
+VARIANTS: dict[str, tuple[str, dict[str, Any], tuple[int, int]]] = {
     "unet-stem": ("unet", {"stem_stride": 2, "output_stride": 1, "convs_per_block": 3}, SIZE),
     "unet-plain": ("unet", {"output_stride": 16, "kernel_size": 5, "in_channels": 3}, SIZE),
     "convnext-stride4": (
@@ -88,7 +89,7 @@ SIZES = {"convnext": ("tiny", "small", "base", "large"), "swint": ("tiny", "smal
 
 def heads(kind: str, stride: int, max_stride: int) -> dict:
     """Return the head section of a kind, whose second maps are coarser than the first."""
-    confmaps = {"sigma": 2.5, "output_stride": stride}
+    confmaps: dict[str, Any] = {"sigma": 2.5, "output_stride": stride}
     confmaps |= {"anchor_part": "b"} if kind == "centroid" else {"part_names": NODES}
     if kind in ("centered_instance", "multi_class_topdown"):
         confmaps["anchor_part"] = "b"
@@ -247,8 +248,8 @@ def main() -> None:
         for backbone, model_types in SIZES.items()
         for model_type, up in product(model_types, (True, False))
     }
-    with gzip.GzipFile(DATA / "sleap_nn_0.3.5_parameters.json.gz", "wb", mtime=0) as file:
-        file.write(json.dumps(listing).encode())
+    with gzip.GzipFile(DATA / "sleap_nn_0.3.5_parameters.json.gz", "wb", mtime=0) as compressed:
+        compressed.write(json.dumps(listing).encode())
 
 
 if __name__ == "__main__":

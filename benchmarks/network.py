@@ -83,7 +83,11 @@ def _row(side: str, option: str, dtype: torch.dtype, turn: int, reference: Path)
     per_frame = {name: seconds[name] / FRAMES for name in PREDICTING}
     rate = _operations(model) / per_frame["network"] / 1e9
     return Row(
-        side, turn, *(1000 * per_frame[name] for name in PREDICTING), rate, _matmul_rate(dtype)
+        side,
+        turn,
+        **{name: 1000 * each for name, each in per_frame.items()},
+        network_gflops=rate,
+        matmul_gflops=_matmul_rate(dtype),
     )
 
 

@@ -7,6 +7,7 @@ import json
 import sys
 import time
 from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -53,7 +54,7 @@ def main() -> None:
 
         follow = cv2.calcOpticalFlowPyrLK
 
-        def timed(*args, **options):
+        def timed(*args: Any, **options: Any) -> Any:
             nonlocal opencv
             start = time.thread_time()
             found = follow(*args, **options)

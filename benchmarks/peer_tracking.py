@@ -21,7 +21,7 @@ def load(job: dict) -> list:
             points, frame = data["points"], data["frame"]
         skeleton = sio.Skeleton([f"node {i}" for i in range(points.shape[1])])
 
-        def instance(pose):
+        def instance(pose: np.ndarray) -> sio.PredictedInstance:
             return sio.PredictedInstance.from_numpy(
                 pose, skeleton=skeleton, point_scores=np.ones(len(pose)), score=1.0
             )

@@ -95,7 +95,8 @@ def _of_tracker(scene: Scene, tracker: Tracker) -> Iterator[Row]:
     switches = np.array([switch.frame for switch in evaluation.switches], dtype=int)
     quality = assess(poses, animals, identify)
     moments = suspects(quality)
-    first = np.random.default_rng([seed, animals]).integers(len(poses.frames) * (1 - PROOFREAD))
+    last = int(len(poses.frames) * (1 - PROOFREAD))
+    first = np.random.default_rng([seed, animals]).integers(last)
     checked = np.zeros(len(poses.frames), dtype=bool)
     checked[first : first + int(PROOFREAD * len(poses.frames))] = True
     own = Proofread(checked, switches[checked[switches]])
@@ -177,8 +178,9 @@ def _jump(poses: Poses, rows: np.ndarray, length: float, rng: np.random.Generato
 
 def _flip(poses: Poses, rows: np.ndarray, length: float, rng: np.random.Generator) -> Poses:
     points = poses.points.copy()
-    for left, right in mirrored_nodes(poses.skeleton):
-        points[np.ix_(rows, [left, right])] = points[np.ix_(rows, [right, left])]
+    for pair in mirrored_nodes(poses.skeleton):
+        nodes = np.array(pair)
+        points[np.ix_(rows, nodes)] = points[np.ix_(rows, nodes[::-1])]
     return replace(poses, points=points)
 
 

@@ -106,8 +106,8 @@ def _measured(jobs: int, mlflow: bool) -> dict[str, Any]:
     checked = check_jobs(words, multirun=True)
     composed = time.process_time()
     calls.clear()
-    passing.launching = _standing_in(checked.jobs[0].config)  # type: ignore[assignment]
-    multirun.refuse_hopeless = lambda *_, **__: None  # type: ignore[assignment]
+    passing.launching = _standing_in(checked.jobs[0].config)
+    multirun.refuse_hopeless = lambda *_, **__: None
     multirun.run_sweep(checked, words, ["sleap-lab", "-m", *words], Configs())
     done = time.process_time()
     swept = Path("swept")

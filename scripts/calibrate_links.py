@@ -5,7 +5,7 @@ detectors see them, every frame or every 25th. On the first seeds the curve of
 `sleap_lab.tracking.offline.probability` is fitted again; on the others, which it has not seen, its
 probabilities are compared with what is right, for each tenth of them.
 
-    python scripts/calibrate_links.py     also draws docs/assets/calibration.png
+    python -m scripts.calibrate_links     also draws docs/assets/calibration.png
 """
 
 from pathlib import Path

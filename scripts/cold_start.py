@@ -1,6 +1,6 @@
 """Let many runs end at once on an MLflow store that does not exist, and count what arrives in it.
 
-    python scripts/cold_start.py [--processes 16] [--repeats 10]
+    python -m scripts.cold_start [--processes 16] [--repeats 10]
 
 Ends with 0 if every run is in the right experiment, finished, each time.
 """

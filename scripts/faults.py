@@ -3,7 +3,7 @@
 The victim is the sweep, one of its jobs, or a process between them. The outcome must be the outcome
 of an undisturbed sweep.
 
-    python scripts/faults.py [--rounds 20] [--launcher basic] [--seed 0]
+    python -m scripts.faults [--rounds 20] [--launcher basic] [--seed 0]
 
 Ends with 0 if every round has the same results and poses, and one MLflow run per job under one
 parent.

@@ -2,7 +2,7 @@
 
 The results must be those of an undisturbed run.
 
-    python scripts/kills.py [--rounds 100] [--seed 0]
+    python -m scripts.kills [--rounds 100] [--seed 0]
 
 The command predicts with a top-down pair of models, tracks, evaluates, reports and logs to MLflow.
 Every third resumed run is killed as well, and every tenth round begins without an MLflow store.
@@ -25,8 +25,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from left_behind import differences, mlflow_problems, results, run_folders, unreadable
-
+from scripts.left_behind import differences, mlflow_problems, results, run_folders, unreadable
 from sleap_lab.runs.store import create_database, import_mlflow
 from sleap_lab.sweeps.sync import sync
 

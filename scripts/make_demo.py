@@ -1,8 +1,8 @@
 """Make the demo of sleap_lab: two rendered clips, their true poses, and six small trained models.
 
-    python scripts/make_demo.py                          everything
-    python scripts/make_demo.py --only clip centroid     some parts; the others stay as they are
-    python scripts/make_demo.py --out DIR                into another folder
+    python -m scripts.make_demo                          everything
+    python -m scripts.make_demo --only clip centroid     some parts; the others stay as they are
+    python -m scripts.make_demo --out DIR                into another folder
 
 Parts: `clip` (clip.mp4 with truth.slp: three mouse-like animals that pass each other), `single`
 (single.mp4 with single_truth.slp: one animal), and one per model kind, written to models/<kind>/.
@@ -24,9 +24,9 @@ from pathlib import Path
 import numpy as np
 import sleap_io as sio
 import torch
-from demo import choreography, models
-from demo.scene import IDENTITIES, SKELETON, Animal, expose, floor, nodes_of, render
 
+from scripts.demo import choreography, models
+from scripts.demo.scene import IDENTITIES, SKELETON, Animal, expose, floor, nodes_of, render
 from sleap_lab.media.labels import save_labels, to_labels
 from sleap_lab.poses.record import Poses, make_poses
 

@@ -1,9 +1,9 @@
 """Make recordings whose frames carry their numbers, and check that frame k is frame k in each.
 
-    python scripts/recordings.py                          make and check all of them
-    python scripts/recordings.py --only gap.mp4 'bad_*'   some of them
-    python scripts/recordings.py --folder DIR             keep them there, or take those there
-    python scripts/recordings.py --table docs/inputs.md   update the table of the documentation
+    python -m scripts.recordings                          make and check all of them
+    python -m scripts.recordings --only gap.mp4 'bad_*'   some of them
+    python -m scripts.recordings --folder DIR             keep them there, or take those there
+    python -m scripts.recordings --table docs/inputs.md   update the table of the documentation
 
 A check takes about five minutes on two cores. Every recording is read in order, at random and by
 range, and compared with what ffmpeg decodes. A damaged recording may name bad frames or be refused.
@@ -18,11 +18,11 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from footage.checking import GOOD, Outcome, Verdict, check, check_command
-from footage.making import make
-from footage.recipes import RECORDINGS
-from footage.recording import Recording
-from footage.table import write_table
+from scripts.footage.checking import GOOD, Outcome, Verdict, check, check_command
+from scripts.footage.making import make
+from scripts.footage.recipes import RECORDINGS
+from scripts.footage.recording import Recording
+from scripts.footage.table import write_table
 
 
 def main() -> int:

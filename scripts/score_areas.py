@@ -7,18 +7,18 @@ mean areas under the ROC curve (0.5: nothing, 1: all) by which
 - the signs of `evaluator=quality` about identities do,
 - `track_scores` tell instances in the track of another animal from those in their own.
 
-    python scripts/score_areas.py
+    python -m scripts.score_areas
 """
 
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from calibrate_links import HELD_OUT, SCENES, scene
 from scipy.optimize import linear_sum_assignment
 from scipy.stats import rankdata
 
 import sleap_lab
+from scripts.calibrate_links import HELD_OUT, SCENES, scene
 from sleap_lab.poses.record import Poses
 from sleap_lab.quality.assess import assess
 from sleap_lab.quality.kinds import OPINIONS

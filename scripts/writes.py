@@ -1,6 +1,6 @@
 """Let every write, rename and new file of a run fail, or end the process, and check the rest.
 
-    python scripts/writes.py [--ways once full kill] [--every 1] [--first 0]
+    python -m scripts.writes [--ways once full kill] [--every 1] [--first 0]
 
 A call fails once, fails from then on, or ends the process. A library that is loaded before all
 others (`fail.c`, for Linux; needs a C compiler) makes the calls fail, so the command itself is
@@ -24,8 +24,7 @@ from importlib import import_module, resources
 from pathlib import Path
 from typing import Any
 
-from left_behind import differences, mlflow_problems, results, run_folders, unreadable
-
+from scripts.left_behind import differences, mlflow_problems, results, run_folders, unreadable
 from sleap_lab.runs.store import create_database, import_mlflow
 
 DEMO = Path(str(resources.files("sleap_lab.demo")))
@@ -240,7 +239,7 @@ def main() -> None:
             library = str(build(Path(scratch)))
             sys.exit(
                 subprocess.run(
-                    [sys.executable, *sys.argv],
+                    sys.orig_argv,
                     env={**os.environ, "LD_PRELOAD": library, LIBRARY: library},
                 ).returncode
             )

@@ -1,7 +1,7 @@
 """Recordings with stale headers, cuts or damage."""
 
-from footage import edits
-from footage.recording import MJPEG, MPEG4, NAMED, NO_B, NOTE, REFUSED, UNSEEN, Recording
+from scripts.footage import edits
+from scripts.footage.recording import MJPEG, MPEG4, NAMED, NO_B, NOTE, REFUSED, UNSEEN, Recording
 
 HEADERS = (
     Recording(

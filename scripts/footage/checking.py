@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from footage.bar_code import BITS, read_number
-from footage.recipes import recorded
-from footage.recording import Expect, Recording
-from footage.tools import decoded
+from scripts.footage.bar_code import BITS, read_number
+from scripts.footage.recipes import recorded
+from scripts.footage.recording import Expect, Recording
+from scripts.footage.tools import decoded
 from sleap_lab.errors import SleapLabError
 from sleap_lab.media.open_source import open_source
 from sleap_lab.media.read_ahead import read_ahead

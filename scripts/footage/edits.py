@@ -8,7 +8,7 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 
-from footage.tools import packets
+from scripts.footage.tools import packets
 
 NEAR = 6
 """Packets among which the largest is damaged."""

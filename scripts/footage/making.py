@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from footage.bar_code import BLACK, picture
-from footage.recipes import named
-from footage.recording import Recording
-from footage.tools import ffmpeg
+from scripts.footage.bar_code import BLACK, picture
+from scripts.footage.recipes import named
+from scripts.footage.recording import Recording
+from scripts.footage.tools import ffmpeg
 
 RATE = 25
 

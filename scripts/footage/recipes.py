@@ -1,8 +1,8 @@
 """The recordings: what is in each, how ffmpeg makes it, and what becomes of it when it is read."""
 
-from footage import edits
-from footage.broken import DAMAGE, HEADERS
-from footage.recording import (
+from scripts.footage import edits
+from scripts.footage.broken import DAMAGE, HEADERS
+from scripts.footage.recording import (
     AV1,
     COVER,
     FIELDS,

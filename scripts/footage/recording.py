@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum
 
-from footage.edits import Edit
+from scripts.footage.edits import Edit
 
 
 class Expect(Enum):

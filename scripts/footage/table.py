@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from footage.recipes import RECORDINGS, THEMES
-from footage.recording import Recording
+from scripts.footage.recipes import RECORDINGS, THEMES
+from scripts.footage.recording import Recording
 
 BEGIN = "<!-- recordings: made by scripts/recordings.py --table; do not edit -->"
 END = "<!-- end of recordings -->"

@@ -9,7 +9,7 @@ from sleap_lab.media.labels import read_labels
 from sleap_lab.poses.record import Poses
 
 # The maker of the demo is a script with modules beside it, not part of the package.
-sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,10 @@
 import pytest
 import torch
-from demo.examples import ANCHOR, arenas, crops
-from demo.models import CROP_SIZE, CROPPED, HEADS, RECIPES, loss, training_config
-from demo.scene import IDENTITIES, SKELETON
-from demo.targets import class_maps, confidence_maps, part_affinity_fields
 
+from scripts.demo.examples import ANCHOR, arenas, crops
+from scripts.demo.models import CROP_SIZE, CROPPED, HEADS, RECIPES, loss, training_config
+from scripts.demo.scene import IDENTITIES, SKELETON
+from scripts.demo.targets import class_maps, confidence_maps, part_affinity_fields
 from sleap_lab.networks import build_network
 
 

@@ -2,11 +2,11 @@
 
 import numpy as np
 import sleap_io as sio
-from demo import choreography, examples
-from demo.scene import SKELETON, SPINE_DISTANCE, Animal, bent_spine, nodes_of, stamp
-from make_demo import frames
-from make_demo import truth as truth_of
 
+from scripts.demo import choreography, examples
+from scripts.demo.scene import SKELETON, SPINE_DISTANCE, Animal, bent_spine, nodes_of, stamp
+from scripts.make_demo import frames
+from scripts.make_demo import truth as truth_of
 from sleap_lab.poses.record import Poses
 
 

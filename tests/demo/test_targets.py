@@ -1,6 +1,7 @@
 import numpy as np
 import torch
-from demo.targets import class_maps, confidence_maps, grid, part_affinity_fields
+
+from scripts.demo.targets import class_maps, confidence_maps, grid, part_affinity_fields
 
 NAN = float("nan")
 ABSENT = [[NAN, NAN], [NAN, NAN]]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "writes.py"
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.skipif(
@@ -17,7 +17,8 @@ SCRIPT = Path(__file__).parents[2] / "scripts" / "writes.py"
 def test_a_call_that_fails_costs_a_line_and_no_file():
     """Takes half a minute: each call that fails needs a run of the demo, and one more after it."""
     ended = subprocess.run(
-        [sys.executable, SCRIPT, "--first", "20", "--every", "233"],
+        [sys.executable, "-m", "scripts.writes", "--first", "20", "--every", "233"],
+        cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=1800,

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from footage.bar_code import BITS, picture, read_number
+
+from scripts.footage.bar_code import BITS, picture, read_number
 
 
 @pytest.mark.parametrize("size", [(160, 120), (161, 121), (320, 240), (120, 90)], ids=str)

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from footage.bar_code import picture
-from footage.checking import Reading, false_alarms, wrong_numbers, wrong_truth
-from footage.recording import Expect, Recording
+
+from scripts.footage.bar_code import picture
+from scripts.footage.checking import Reading, false_alarms, wrong_numbers, wrong_truth
+from scripts.footage.recording import Expect, Recording
 
 INTACT = Recording("a.mp4", "H.264", "", frames=4)
 DAMAGED = Recording("a.mp4", "H.264", "", frames=4, expect=Expect.NAMED)

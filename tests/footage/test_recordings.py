@@ -1,15 +1,16 @@
 """Frame k is frame k: a representative part of the recordings.
 
-`python scripts/recordings.py` makes and reads all of them.
+`python -m scripts.recordings` makes and reads all of them.
 """
 
 import shutil
 from pathlib import Path
 
 import pytest
-from footage.checking import GOOD, check, check_command
-from footage.making import make
-from footage.recipes import named
+
+from scripts.footage.checking import GOOD, check, check_command
+from scripts.footage.making import make
+from scripts.footage.recipes import named
 
 pytestmark = pytest.mark.skipif(
     shutil.which("ffmpeg") is None,

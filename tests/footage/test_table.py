@@ -4,15 +4,16 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from footage.recipes import RECORDINGS, named
-from footage.recording import Expect
-from footage.table import BEGIN, END, with_table
+
+from scripts.footage.recipes import RECORDINGS, named
+from scripts.footage.recording import Expect
+from scripts.footage.table import BEGIN, END, with_table
 
 PAGE = Path(__file__).parents[2] / "docs" / "inputs.md"
 
 
 def test_it_is_fresh() -> None:
-    """A stale table: run `python scripts/recordings.py --table docs/inputs.md`."""
+    """A stale table: run `python -m scripts.recordings --table docs/inputs.md`."""
     page = PAGE.read_text(encoding="utf-8")
     assert page.count(BEGIN) == page.count(END) == 1
     assert page == with_table(page)

@@ -1,0 +1,1 @@
+"""Tools of this repository; what imports its neighbours is run by `python -m scripts.NAME`."""
