@@ -6,12 +6,19 @@ from pathlib import Path
 import numpy as np
 import sleap_io as sio
 
-from sleap_lab.errors import ConfigError, RunError
+from sleap_lab.errors import ConfigError, RunError, listed
 from sleap_lab.media.images import display_path
 from sleap_lab.media.readers import ArrayReader, Reader
 from sleap_lab.media.selection import LABEL_FILTERS, frames_of_video, frames_of_videos, is_given
 from sleap_lab.media.source import Source
-from sleap_lab.media.videos import ACCEPTED, NO_FRAME, Indexer, open_reader, open_video
+from sleap_lab.media.videos import (
+    ACCEPTED,
+    NO_FRAME,
+    Indexer,
+    frame_datasets,
+    open_reader,
+    open_video,
+)
 from sleap_lab.settings.config import DataConfig
 from sleap_lab.settings.frames import parse_frames
 from sleap_lab.settings.inputs import HDF5, Input, input_name
@@ -41,6 +48,7 @@ def source_of_videos(
         refuse_hdf5_keys(config, path)
     videos: list[sio.Video] = []
     readers: dict[int, Reader] = {}
+    several: list[str] = []
     unreadable: list[tuple[Path, str]] = []
     for item in inputs:
         try:
@@ -49,23 +57,43 @@ def source_of_videos(
             file = path if isinstance(item, sio.Video) else input_name(item)
             unreadable.append((file, str(error)))
             continue
+        several += _several_datasets(item, config)
         if len(inputs) > 1:
             reader.close()
         readers[len(videos)] = reader
         videos.append(video)
     if not videos:
         first = unreadable[0][1]
-        several = f"none of the {len(inputs)} videos can be read; the first: "
-        raise RunError(f"data.path: {several if len(inputs) > 1 else ''}{first}")
+        none = f"none of the {len(inputs)} videos can be read; the first: "
+        raise RunError(f"data.path: {none if len(inputs) > 1 else ''}{first}")
     requested = parse_frames(config.frames)
     if len(inputs) == 1:
         frames = frames_of_video(0, requested, readers[0].numbers, path)
-        return Source(path, videos, frames, None, readers=readers)
+        return Source(path, videos, frames, None, readers=readers, notes=tuple(several))
     numbers = [readers[i].numbers for i in range(len(videos))]
     frames, notes = frames_of_videos(videos, numbers, requested)
     return Source(
-        path, videos, frames, None, unreadable=tuple(unreadable), notes=notes, readers=readers
+        path,
+        videos,
+        frames,
+        None,
+        unreadable=tuple(unreadable),
+        notes=(*several, *notes),
+        readers=readers,
     )
+
+
+def _several_datasets(item: Input | sio.Video, config: DataConfig) -> list[str]:
+    """Say which dataset of an HDF5 video is read, where none is named and several hold frames."""
+    if not isinstance(item, Path) or item.suffix.lower() not in HDF5 or config.video_dataset:
+        return []
+    names = frame_datasets(item)
+    if len(names) < 2:
+        return []
+    return [
+        f"{item} holds frames in {len(names)} datasets: {listed(names, 5)}. "
+        "The first is read; data.video_dataset names another."
+    ]
 
 
 ARRAY_NAME = "array"

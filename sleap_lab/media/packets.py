@@ -252,8 +252,9 @@ def _promised_end(container: InputContainer) -> float | None:
 
 def _missing(path: str | Path, container: InputContainer, stream: VideoStream, there: int) -> int:
     """Return how many frames the file promises beyond the packets that it holds."""
-    if "mov" in container.format.name:  # a table of all packets
-        promised = max(stream.frames, len(stream.index_entries))
+    if "mov" in container.format.name:
+        # The table of packets, once read, lacks those that an edit list leaves out.
+        promised = len(stream.index_entries) or stream.frames
         # Whatever a file says, a frame takes at least one byte.
         return min(max(promised - there, 0), Path(path).stat().st_size)
     if "avi" in container.format.name and _riff_is_cut(Path(path)):

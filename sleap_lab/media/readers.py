@@ -1,6 +1,6 @@
 """Readers of videos of any kind: a frame by its number, (h, w, c) with one or three channels."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +19,9 @@ from sleap_lab.media.index import FrameIndex
 from sleap_lab.media.recording import Recording, has_equal_channels, sampled
 
 TRIES = 10
-"""Frames that are tried to find the meaning of a video's pixels; the first readable one decides."""
+"""Frames that are tried to find one that is readable."""
 LOOKED_AT = 5
-"""Images of a video, spread over it, that are checked for colour."""
+"""Images of a video, spread over it, that are looked at for colour and brightness."""
 
 NO_END = "its end marker is missing, so the picture may be cut short; copy it again"
 NOT_DECODED = "the image that is stored for it cannot be decoded; take the file from a backup"
@@ -249,11 +249,13 @@ def _plain(image: np.ndarray, *, gray: bool, blue_first: bool = False) -> np.nda
         blue_first: With four channels, blue is the first.
 
     Raises:
-        ValueError: It has another number of channels, or no pixels.
+        ValueError: It has another number of channels, no pixels, or pixels that are no numbers.
     """
     channels = image.shape[2]
     if not image.size:
         raise ValueError(f"an image of {image.shape[0]}x{image.shape[1]} px")
+    if image.dtype.kind == "f" and not np.isfinite(image).all():
+        raise ValueError("it has pixels that are no numbers (nan or infinite)")
     if channels == 4:
         image = image[..., 2::-1] if blue_first else image[..., :3]
     elif channels == 2:
@@ -268,12 +270,7 @@ def _plain(image: np.ndarray, *, gray: bool, blue_first: bool = False) -> np.nda
 def _without_colour(reader: Reader) -> bool:
     """Return whether of a few frames at least one is readable, and no readable one has colour."""
     seen = False
-    for frame in sampled(reader.numbers, LOOKED_AT):
-        try:
-            image = reader.read(frame)
-        except Exception as error:  # reading that frame reports the problem
-            raise_interruption(error)
-            continue
+    for image in _readable(reader, sampled(reader.numbers, LOOKED_AT)):
         if not has_equal_channels(image):
             return False
         seen = True
@@ -317,27 +314,34 @@ def _frame_numbers(video: sio.Video) -> Sequence[int]:
 
 
 def find_levels(reader: Reader, frames: np.ndarray) -> Levels:
-    """Find the meaning of a video's pixels from the first readable frame; the default is bytes.
+    """Find the meaning of a video's pixels from a few of its frames; the default is bytes.
 
     Whole numbers of any size are divided by 255 for the network, as sleap-nn does in training.
-    Fractions are too, unless the first frame stays within 0 and 1; then they already are in the
-    range of a network.
+    Fractions are too, unless these frames stay within 0 and 1; then they already are in the range
+    of a network. One frame does not decide, as it may be black.
 
     Args:
         reader: Reads the video.
-        frames: (frames,) the frames to be read, in order.
+        frames: (frames,) the frames to be read, in order; the first readable one is looked at,
+            and others of the whole video.
     """
     if isinstance(reader, MediaReader):  # decoders of media files give bytes
         return Levels()
-    for frame in frames[:TRIES].tolist():
+    first = next(_readable(reader, frames[:TRIES].tolist()), None)
+    if first is None:
+        return Levels()
+    highest, fractions = 0.0, False
+    for image in (first, *_readable(reader, sampled(reader.numbers, LOOKED_AT))):
+        highest = max(highest, float(image.max()))
+        fractions |= image.dtype.kind not in "iu"
+    white = 1.0 if fractions and highest <= 1 else 255.0
+    return Levels(white, max(white, 2.0 ** int(highest).bit_length() - 1))
+
+
+def _readable(reader: Reader, frames: Sequence[int]) -> Iterator[np.ndarray]:
+    """Yield the images of those frames that can be read; reading the others reports why not."""
+    for frame in frames:
         try:
-            image = reader.read(frame)
+            yield reader.read(frame)
         except Exception as error:
             raise_interruption(error)
-            continue
-        if image.dtype == np.uint8:
-            return Levels()
-        highest = float(np.nanmax(image))
-        white = 255.0 if image.dtype.kind in "iu" or highest > 1 else 1.0
-        return Levels(white, max(white, 2.0 ** int(highest).bit_length() - 1))
-    return Levels()

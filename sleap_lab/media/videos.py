@@ -161,17 +161,31 @@ def describe_recording(path: Path, reader: Reader) -> sio.Video:
     return sio.Video(path.as_posix(), backend=backend)
 
 
-def _check_dataset(file: Path, dataset: str | None) -> None:
-    """Refuse an HDF5 file without the requested dataset, or without any dataset of frames."""
+def frame_datasets(file: Path) -> list[str]:
+    """Return the datasets of an HDF5 file that may hold frames, in the order of their names.
+
+    Frames are stored as an array, or as encoded images in a dataset called "video".
+    """
+    return [
+        name for name, shape in _shapes(file).items() if len(shape) == 4 or name.endswith("/video")
+    ]
+
+
+def _shapes(file: Path) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each dataset of an HDF5 file by its name."""
+    shapes: dict[str, tuple[int, ...]] = {}
     with h5py.File(file) as opened:
-        shapes: dict[str, tuple[int, ...]] = {}
         opened.visititems(
             lambda name, found: (
                 shapes.update({name: found.shape}) if isinstance(found, h5py.Dataset) else None
             )
         )
-    # Frames are stored as an array, or as encoded images in a dataset called "video".
-    able = [name for name, shape in shapes.items() if len(shape) == 4 or name.endswith("/video")]
+    return shapes
+
+
+def _check_dataset(file: Path, dataset: str | None) -> None:
+    """Refuse an HDF5 file without the requested dataset, or without any dataset of frames."""
+    shapes, able = _shapes(file), frame_datasets(file)
     requested = None if dataset is None else dataset.strip("/")
     if not able:
         held = ", ".join(f"{name} {shape}" for name, shape in list(shapes.items())[:5]) or "nothing"
@@ -199,9 +213,16 @@ def _check_pages(file: Path, video: sio.Video) -> None:
     """
     import cv2  # `open_source` gives the remedy where it is missing
 
-    if file.suffix.lower() not in (".tif", ".tiff") or (pages := cv2.imcount(str(file))) <= 1:
+    if file.suffix.lower() not in (".tif", ".tiff"):
         return
-    if (
+    pages = cv2.imcount(str(file))
+    if pages <= 1 and not isinstance(video.backend, ImageVideo) and len(video) > 1:
+        # A stack whose table names its first page only, as ImageJ writes large ones.
+        raise RunError(
+            f"{file} holds 1 page, which cannot be read as one image; "
+            "convert it to a video or to one image per frame"
+        )
+    if pages > 1 and (
         isinstance(video.backend, ImageVideo)
         or len(video) != pages
         or not all(_is_page(file, video, i) for i in (0, pages // 2, pages - 1))

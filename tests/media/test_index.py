@@ -1,4 +1,5 @@
 import shlex
+import struct
 
 import av
 import numpy as np
@@ -100,6 +101,20 @@ def test_a_trimmed_file_has_the_frames_that_it_shows(clip, convert, tmp_path):
     index = read_index(tmp_path / "trimmed.mp4")
     assert index.count == COUNT - 15  # 0.6 s of 25 frames/s
     assert index.time[0] == 0
+
+
+def test_what_an_edit_list_leaves_out_is_not_missing(clip):
+    # As phones trim: of 40 frames, the last 8 are shown; 3 of 4 groups of pictures stay unused.
+    path = clip()
+    content = bytearray(path.read_bytes())
+    edit = content.index(b"elst") + 12  # behind version and number of edits
+    (delay,) = struct.unpack_from(">i", content, edit + 4)  # of the first frame, by B-frames
+    unit = 12800 // 25  # time of a frame
+    struct.pack_into(">Ii", content, edit, 8 * 1000 // 25, delay + 32 * unit)
+    path.write_bytes(content)
+    index = read_index(path)
+    assert (index.count, index.missing, index.short) == (8, 0, "")
+    assert index.packet.min() > 0
 
 
 def test_times_that_are_told_twice_are_not_believed(clip):

@@ -258,6 +258,20 @@ def test_a_second_camera_in_a_file_is_said(video_path, tmp_path):
     )
 
 
+def test_of_several_datasets_of_frames_the_one_that_is_read_is_said(write_h5):
+    path = write_h5(np.zeros((2, 4, 6, 1), dtype=np.uint8), dataset="raw")
+    with h5py.File(path, "a") as file:
+        file["box"] = np.ones((3, 4, 6, 1), dtype=np.uint8)
+    source = open_source(DataConfig(path=str(path)))
+    assert len(source.frames) == 3
+    assert source.notes == (
+        f"{path} holds frames in 2 datasets: box, raw. The first is read; "
+        "data.video_dataset names another.",
+    )
+    named = open_source(DataConfig(path=str(path), video_dataset="raw"))
+    assert (len(named.frames), named.notes) == (2, ())
+
+
 def test_a_frame_beyond_the_end_of_every_video_is_refused(clips):
     message = refusal(clips / "[ac].*", frames="4-6")
     assert message == (
@@ -667,14 +681,14 @@ def test_what_a_recording_lacks_is_noted_with_its_name(video_path):
         )
 
 
-def test_what_pixels_mean_is_told_by_the_first_frame_of_their_video_that_is_asked_for(write_h5):
+def test_what_pixels_mean_is_told_by_their_video_whichever_frames_are_asked_for(write_h5):
     first, second = (np.zeros((3, 4, 6, 1), np.uint16) for _ in range(2))
     first[:] = np.reshape([5000, 300, 9000], (3, 1, 1, 1))
-    second[:] = np.reshape([5000, 1000, 9000], (3, 1, 1, 1))
+    second[:] = np.reshape([5000, 1000, 900], (3, 1, 1, 1))
     source = open_source(
         DataConfig(path=[str(write_h5(first, "a.h5")), str(write_h5(second, "b.h5"))], frames="1-2")
     )
-    assert [source.levels_of(i).brightest for i in (0, 1)] == [2**9 - 1, 2**10 - 1]
+    assert [source.levels_of(i).brightest for i in (0, 1)] == [2**14 - 1, 2**13 - 1]
 
 
 @pytest.mark.parametrize("predicting", [True, False])

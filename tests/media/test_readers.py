@@ -50,6 +50,12 @@ def test_an_image_without_pixels_is_refused():
         _plain(np.zeros((0, 5, 1), dtype=np.uint8), gray=True)
 
 
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+def test_an_image_without_numbers_is_refused(number):
+    with pytest.raises(ValueError, match="pixels that are no numbers"):
+        _plain(np.array([[[0.5], [number]]]), gray=False)
+
+
 def test_frames_of_an_array():
     reader = ArrayReader(GRAY)
     assert list(reader.numbers) == [0]
@@ -91,6 +97,7 @@ class Stored(StoredReader):
 
     def __init__(self, *frames):
         self.frames = frames
+        self.numbers = range(len(frames))
 
     def read(self, frame):
         found = self.frames[frame]
@@ -112,9 +119,14 @@ class Stored(StoredReader):
         ([np.float32(600.0)], 255, 1023),
         (["damaged", np.float32(0.5)], 1, 1),
         (["damaged"] * 10 + [np.float32(0.5)], 255, 255),  # after ten it is given up
+        # The first frame may be black, or darker than others.
+        ([np.float32(0), np.float32(99)], 255, 255),
+        ([np.float32(0), np.float32(0.5)], 1, 1),
+        ([np.uint16(0), np.uint16(4000)], 255, 4095),
+        ([np.uint8(9), np.uint16(4000)], 255, 4095),
     ],
 )
-def test_the_first_readable_frame_says_what_pixels_mean(frames, white, brightest):
+def test_a_few_frames_say_what_pixels_mean(frames, white, brightest):
     found = find_levels(Stored(*frames), np.arange(len(frames)))
     assert found == Levels(white, brightest)
 

@@ -1,4 +1,5 @@
 import cv2
+import h5py
 import numpy as np
 import pytest
 import sleap_io as sio
@@ -6,7 +7,7 @@ import tifffile
 
 from sleap_lab.errors import RunError
 from sleap_lab.media.readers import Levels, find_levels
-from sleap_lab.media.videos import open_reader, open_video
+from sleap_lab.media.videos import frame_datasets, open_reader, open_video
 
 GRAY = np.arange(2 * 4 * 6, dtype=np.uint8).reshape(2, 4, 6, 1)
 RGB = np.arange(2 * 4 * 6 * 3, dtype=np.uint8).reshape(2, 4, 6, 3)
@@ -69,6 +70,14 @@ def test_an_hdf5_file_without_frames_says_what_it_holds(write_h5, frames, held):
         RunError, match=rf"frames\.h5 holds no dataset of frames, with four axes; it holds {held}$"
     ):
         open_video(write_h5(frames))
+
+
+def test_the_datasets_of_frames_of_a_file_are_known(write_h5):
+    path = write_h5(GRAY, dataset="raw")
+    with h5py.File(path, "a") as file:
+        file["cut/box"], file["times"] = RGB, np.arange(2)
+    assert frame_datasets(path) == ["cut/box", "raw"]
+    assert open_video(path)[0].backend.dataset == "cut/box"
 
 
 # ---- images
@@ -157,6 +166,16 @@ def test_tiff_stacks_are_no_images_of_one_video(tmp_path):
         open_video((tmp_path / "a.tif", tmp_path / "b.tif"))
 
 
+def test_a_tiff_stack_with_one_page_in_its_table_is_refused(tmp_path):
+    # ImageJ writes stacks of more than 4 GB so.
+    stack = np.zeros((3, 5, 6), dtype=np.uint8)
+    tifffile.imwrite(
+        tmp_path / "a.tif", stack, imagej=True, metadata={"axes": "TYX"}, truncate=True
+    )
+    with pytest.raises(RunError, match=r"a\.tif holds 1 page, which cannot be read as one image"):
+        open_video(tmp_path / "a.tif")
+
+
 def test_tiff_images(tmp_path):
     tifffile.imwrite(tmp_path / "0.tif", GRAY[1, ..., 0])
     np.testing.assert_array_equal(frames_of(open_video(tmp_path / "0.tif")), GRAY[1:])
@@ -193,11 +212,12 @@ def test_a_video_that_is_not_there_has_no_frames(video_path):
     assert list(open_reader(sio.Video(str(video_path))).numbers) == [0, 1, 2, 3, 4, 5]
 
 
-def test_levels_are_those_of_the_first_frame_that_can_be_read(write_h5):
+def test_levels_are_those_of_the_video_whichever_frames_are_read(write_h5):
     _, video = open_video(write_h5(np.array([0.5, 99.0]).reshape(2, 1, 1, 1)))
-    assert find_levels(video, np.array([0, 1])) == Levels(1, 1)
-    assert find_levels(video, np.array([1, 0])) == Levels(255, 255)
+    assert find_levels(video, np.array([0])) == Levels(255, 255)
     assert find_levels(video, np.array([7, 1])) == Levels(255, 255)
+    _, video = open_video(write_h5(np.array([0.5, 1.0]).reshape(2, 1, 1, 1), "b.h5"))
+    assert find_levels(video, np.array([0])) == Levels(1, 1)
     assert find_levels(video, np.array([], dtype=int)) == Levels()
 
 
