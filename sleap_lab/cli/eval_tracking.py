@@ -2,8 +2,8 @@
 
 import argparse
 import math
-from typing import NoReturn
 
+from sleap_lab.cli.arguments import Parser, explained_by
 from sleap_lab.errors import ConfigError, did_you_mean
 
 HELP = """\
@@ -45,11 +45,9 @@ FLAGS = tuple(f"--{name}" for name in (*TEXTS, *NUMBERS, *SWITCHES))
 CARRIERS = ("auto", "pose")
 
 
+@explained_by(HELP)
 def run_eval_tracking(arguments: list[str]) -> int:
     """Compare tracks, print the numbers, and write them where asked."""
-    if "-h" in arguments or "--help" in arguments:
-        print(HELP, end="")
-        return 0
     options = _parse(arguments)
     from sleap_lab import terminal
     from sleap_lab.evaluation.tracked import TrackingSettings
@@ -90,8 +88,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     Raises:
         ConfigError: A flag is unknown, lacks its value or has one it cannot take.
     """
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.error = _refuse  # type: ignore[method-assign]  # argparse would print its usage
+    parser = Parser("eval-tracking")
     for name, short in TEXTS.items():
         parser.add_argument(*([f"-{short}"] if short else []), f"--{name}")
     for name, default in NUMBERS.items():
@@ -123,7 +120,3 @@ def _underscored(word: str) -> str:
         return word
     name, equals, value = word.partition("=")
     return f"--{name[2:].replace('-', '_')}{equals}{value}"
-
-
-def _refuse(message: str) -> NoReturn:
-    raise ConfigError(f"{message}; see sleap-lab eval-tracking --help")

@@ -4,22 +4,27 @@ import os
 from pathlib import Path
 from typing import Any
 
+from sleap_lab.cli.arguments import explained_by
 from sleap_lab.cli.words import run_words
 from sleap_lab.errors import ConfigError
 
 
+def _page_of_track() -> str:
+    from sleap_lab.settings import flags
+
+    return (
+        "sleap-lab track FLAGS [KEY=VALUE …]: "
+        "predict, and track with -t, in sleap-nn's own flags." + flags.help_text(flags.TRACK)
+    )
+
+
+@explained_by(_page_of_track)
 def run_track(arguments: list[str]) -> int:
     """Predict, track, or both, in the flags of `sleap-nn track`."""
     from sleap_lab.settings import flags
     from sleap_lab.settings.check_outputs import local_name
     from sleap_lab.settings.inputs import predictions_path
 
-    if "-h" in arguments or "--help" in arguments:
-        print(
-            "sleap-lab track FLAGS [KEY=VALUE …]: "
-            "predict, and track with -t, in sleap-nn's own flags." + flags.help_text(flags.TRACK)
-        )
-        return 0
     values, overrides = flags.parse(flags.TRACK, arguments)
     _check_inputs("track", values, overrides)
     if values.get("output.make_labels", True) and "output.path" not in values:
@@ -32,26 +37,26 @@ def run_track(arguments: list[str]) -> int:
     )
 
 
+def _page_of_predict() -> str:
+    from sleap_lab.settings import flags
+    from sleap_lab.settings.predict_flags import OTHERS, PREDICT
+
+    return (
+        "sleap-lab predict FLAGS [KEY=VALUE …]: the flags of sleap-nn predict."
+        + flags.help_text(PREDICT)
+        + f"\n\nWithout a key, see docs/reference/flags.md: --{', --'.join(OTHERS)}"
+    )
+
+
+@explained_by(_page_of_predict)
 def run_predict(arguments: list[str]) -> int:
     """Predict, track, or both, in the flags of `sleap-nn predict`."""
     from sleap_lab import terminal
     from sleap_lab.files.remote import HEADERS
     from sleap_lab.settings import flags
     from sleap_lab.settings.check_outputs import local_name
-    from sleap_lab.settings.predict_flags import (
-        OTHERS,
-        PREDICT,
-        PREDICT_PARITY,
-        parse_predict,
-    )
+    from sleap_lab.settings.predict_flags import PREDICT_PARITY, parse_predict
 
-    if "-h" in arguments or "--help" in arguments:
-        print(
-            "sleap-lab predict FLAGS [KEY=VALUE …]: the flags of sleap-nn predict."
-            + flags.help_text(PREDICT)
-            + f"\n\nWithout a key, see docs/reference/flags.md: --{', --'.join(OTHERS)}"
-        )
-        return 0
     values, overrides, as_json, headers = parse_predict(arguments)
     _check_inputs("predict", values, overrides)
     values.setdefault("output.path", f"{local_name(values['data.path'])}.slp")
@@ -87,16 +92,20 @@ def _chosen_name(path: str, index: int) -> str:
     return chosen_name(path, index)
 
 
+def _page_of_eval() -> str:
+    from sleap_lab.settings import flags
+
+    return (
+        "sleap-lab eval FLAGS [KEY=VALUE …]: compare predictions with ground truth."
+        + flags.help_text(flags.EVAL)
+    )
+
+
+@explained_by(_page_of_eval)
 def run_eval(arguments: list[str]) -> int:
     """Compare predictions with ground truth, in the flags of `sleap-nn eval`."""
     from sleap_lab.settings import flags
 
-    if "-h" in arguments or "--help" in arguments:
-        print(
-            "sleap-lab eval FLAGS [KEY=VALUE …]: compare predictions with ground truth."
-            + flags.help_text(flags.EVAL)
-        )
-        return 0
     values, overrides = flags.parse(flags.EVAL, arguments)
     for key, name in (
         ("evaluator.ground_truth_path", "--ground_truth_path (-g)"),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from sleap_lab.cli.arguments import explained_by
 from sleap_lab.errors import ConfigError, counted, did_you_mean, listed
 from sleap_lab.settings.config import OUTPUTS
 
@@ -33,11 +34,9 @@ YES, JOBS = "--yes", "--jobs"
 KB, MB = 10**3, 10**6
 
 
+@explained_by(HELP, needs_words=True)
 def run_runs(arguments: list[str]) -> int:
     """Do what is asked with runs."""
-    if not arguments or "-h" in arguments or "--help" in arguments:
-        print(HELP, end="")
-        return 0 if arguments else ConfigError.exit_code
     first, *words = arguments
     if first not in VERBS:
         raise ConfigError(

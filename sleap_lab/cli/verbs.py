@@ -1,18 +1,15 @@
 """The verbs of the command `sleap-lab` that are not runs of an experiment."""
 
-import argparse
 import shlex
-from collections.abc import Callable, Mapping, Sequence
-from functools import wraps
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from sleap_lab.cli import help_pages
+from sleap_lab.cli.arguments import Parser, explained_by
 from sleap_lab.errors import ConfigError
 from sleap_lab.settings.config import OUTPUTS
 
 MOST_SUGGESTED = 50
-SEE = "see sleap-lab --help, and for sleap-nn's flags sleap-lab track --help"
 
 CONFIG_DIR, PLAN, BUDGET, PROOFREAD, FRAMES, NUMBER = (
     "--config-dir",
@@ -33,31 +30,6 @@ STORE = "logger.tracking_uri="
 TAKE_STORE = ("compare", "review", "suggest", "calibrate", "reproduce", "sync")
 CACHE_VERBS = ("ls", "clear")
 CACHE_DIR = "cache_dir="
-
-Verb = Callable[[list[str]], int]
-
-
-def explained_by(page: str, *, needs_words: bool = False) -> Callable[[Verb], Verb]:
-    """Let a verb print a help page where that is asked for, before anything slow is imported.
-
-    Args:
-        page: The page.
-        needs_words: The verb does nothing without words: the page is printed then, too, and the
-            command fails.
-    """
-
-    def explain(verb: Verb) -> Verb:
-        @wraps(verb)
-        def run(arguments: list[str]) -> int:
-            asked = "-h" in arguments or "--help" in arguments
-            if not asked and (arguments or not needs_words):
-                return verb(arguments)
-            print(page, end="")
-            return 0 if asked else ConfigError.exit_code
-
-        return run
-
-    return explain
 
 
 @explained_by(help_pages.COMPARE)
@@ -139,8 +111,7 @@ def run_reproduce(arguments: list[str]) -> int:
 def run_review(arguments: list[str]) -> int:
     """Write a page to look through a run with."""
     words, uri = _store_word(arguments)
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.error = _refuse_review  # type: ignore[method-assign]  # argparse would print its usage
+    parser = Parser("review")
     parser.add_argument("runs", nargs="*")
     for name in OPTIONS["review"]:
         parser.add_argument(name, type=Path if name == PROOFREAD else str)
@@ -172,13 +143,12 @@ def run_review(arguments: list[str]) -> int:
 def run_suggest(arguments: list[str]) -> int:
     """Choose frames to label next."""
     words, uri = _store_word(arguments)
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.error = refuse  # type: ignore[method-assign]  # argparse would print its usage
+    parser = Parser("suggest")
     parser.add_argument("run")
     parser.add_argument("-n", NUMBER, type=int, default=MOST_SUGGESTED)
     options = parser.parse_args(words)
     if options.number < 1:
-        refuse(f"suggest: -n {options.number}; accepted: how many frames, 1 or more")
+        raise ConfigError(f"suggest: -n {options.number}; accepted: how many frames, 1 or more")
     from sleap_lab.cli.review import show_suggested, suggest_run
 
     outputs = Path(OUTPUTS).absolute()
@@ -199,10 +169,6 @@ def run_calibrate(arguments: list[str]) -> int:
     outputs = Path(OUTPUTS).absolute()
     show_calibrated(calibrate_run(words[0], tracking_uri=uri, outputs_root=outputs))
     return 0
-
-
-def _refuse_review(message: str) -> NoReturn:
-    refuse(f"review: {message}")
 
 
 def _share(text: str) -> float:
@@ -313,18 +279,19 @@ def run_cache(arguments: list[str]) -> int:
     return 0
 
 
-def run_tune(arguments: list[str]) -> int:
-    """Search settings."""
+def _page_of_tune() -> str:
     from dataclasses import fields
 
     from sleap_lab.tune.settings import PREFIX, TuneConfig
 
-    if "-h" in arguments or "--help" in arguments:
-        rows = ((f"{PREFIX}{field.name}", field.default, field) for field in fields(TuneConfig))
-        print(help_pages.TUNE.format(keys=help_pages.key_rows(rows)), end="")
-        return 0
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.error = refuse  # type: ignore[method-assign]  # argparse would print its usage
+    rows = ((f"{PREFIX}{field.name}", field.default, field) for field in fields(TuneConfig))
+    return help_pages.TUNE.format(keys=help_pages.key_rows(rows))
+
+
+@explained_by(_page_of_tune)
+def run_tune(arguments: list[str]) -> int:
+    """Search settings."""
+    parser = Parser("tune")
     parser.add_argument(CONFIG_DIR)
     parser.add_argument("overrides", nargs="*")
     options = parser.parse_intermixed_args(arguments)
@@ -333,12 +300,3 @@ def run_tune(arguments: list[str]) -> int:
 
     tune(options.overrides, config_dir=options.config_dir, on_launcher=run_on_launcher)
     return 0
-
-
-def refuse(message: str) -> NoReturn:
-    """Refuse a command line as argparse would, without its usage.
-
-    Raises:
-        ConfigError: Always.
-    """
-    raise ConfigError(f"{message}; {SEE}")

@@ -3,12 +3,13 @@
 import io
 from collections.abc import Callable
 from contextlib import nullcontext, redirect_stdout
+from typing import NoReturn
 
 from sleap_lab import terminal
-from sleap_lab.cli.verbs import SEE, refuse
 from sleap_lab.errors import ConfigError
 from sleap_lab.settings.credentials import redact
 
+SEE = "see sleap-lab --help, and for sleap-nn's flags sleap-lab track --help"
 HYDRA_ONLY = ("cfg", "info", "hydra_help", "version")
 INSTEAD = {
     "config_path": (
@@ -50,7 +51,7 @@ def _checked(arguments: list[str]) -> Callable[[list[str]], int] | None:
 
     register()
     parser = get_args_parser()
-    parser.error = refuse  # type: ignore[method-assign]  # argparse would print its whole usage
+    parser.error = _refuse  # type: ignore[method-assign]  # argparse would print its whole usage
     options, unknown = parser.parse_known_intermixed_args(arguments)
     if unknown:
         raise ConfigError(f"{unknown[0]}: there is no such option; {SEE}")
@@ -76,3 +77,7 @@ def _checked(arguments: list[str]) -> Callable[[list[str]], int] | None:
     from sleap_lab.launch.command import launch
 
     return lambda command: launch(checked, options.overrides, command, configs)
+
+
+def _refuse(message: str) -> NoReturn:
+    raise ConfigError(f"{message}; {SEE}")
