@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -31,11 +32,28 @@ def file_facts(path: Path) -> dict[str, Any]:
 
 def file_hash(path: Path) -> str:
     """Return the SHA-256 of a file, read in pieces; an unchanged file is read once per process."""
-    stat = path.stat()
-    return _hash(path.absolute(), stat.st_size, stat.st_mtime_ns)
+    return _hash(path.absolute(), _stamp(path.stat()))
+
+
+def file_stamp(path: Path) -> str | None:
+    """Return what the file system says of a file, or of all files in a folder; None without it.
+
+    Whoever writes into a file changes its stamp, even where size and time of its content are put
+    back. Copies and backups change it, too, so another stamp does not mean another content.
+    """
+    if not path.exists():
+        return None
+    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    listing = [[str(file.relative_to(path)), *_stamp(file.stat())] for file in files]
+    return hashlib.sha256(json.dumps(listing).encode()).hexdigest()[:16]
+
+
+def _stamp(stat: os.stat_result) -> tuple[int, int, int, int]:
+    """Return size, number, and times of the last change of content and of anything, in ns."""
+    return stat.st_size, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns
 
 
 @lru_cache(maxsize=4096)
-def _hash(path: Path, size: int, mtime_ns: int) -> str:
+def _hash(path: Path, stamp: tuple[int, int, int, int]) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -22,7 +22,7 @@ import yaml
 
 from sleap_lab.errors import RunError
 from sleap_lab.files.atomic import replacing
-from sleap_lab.files.hashes import file_facts
+from sleap_lab.files.hashes import file_facts, file_stamp
 from sleap_lab.files.safe_load import read_json, read_yaml
 from sleap_lab.runs.context import RunContext
 from sleap_lab.runs.slurm import job_id
@@ -122,9 +122,9 @@ def write_snapshot(
         "packages.json": environment(),
         "git.json": git,
         "hashes.json": {
-            "inputs": {name: file_facts(Path(path)) for name, path in inputs.items()},
+            "inputs": {name: _read_now(Path(path)) for name, path in inputs.items()},
             "models": [
-                facts for path in models for facts in map(file_facts, model_files(Path(path)))
+                facts for path in models for facts in map(_read_now, model_files(Path(path)))
             ],
         },
         "device.json": device_facts(device),
@@ -137,6 +137,12 @@ def write_snapshot(
             snapshot / name, yaml.safe_dump(content, sort_keys=False, allow_unicode=True).encode()
         )
     _write(snapshot / "command.txt", (shlex.join(command) + "\n").encode(errors="surrogateescape"))
+
+
+def _read_now(path: Path) -> dict[str, Any]:
+    """Return the facts of a file or folder, with its stamp from before it was read."""
+    stamp = file_stamp(path)
+    return file_facts(path) | {"stamp": stamp}
 
 
 def _write(path: Path, content: bytes) -> None:

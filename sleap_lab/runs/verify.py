@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sleap_lab.files.hashes import file_facts
+from sleap_lab.errors import RunError
+from sleap_lab.files.hashes import file_facts, file_stamp
 from sleap_lab.files.packages import BUILDS
 from sleap_lab.runs.snapshot import (
     SNAPSHOT,
@@ -73,11 +74,8 @@ def check_inputs(
     """
     moves = [move for key in PATH_KEYS for move in _moves(then.get(key), now.get(key))]
     beside = Path(now["data.path"]).parent if isinstance(now.get("data.path"), str) else None
-    recorded = [(key, facts) for key, facts in hashes["inputs"].items()] + [
-        ("model.paths", facts) for facts in hashes["models"]
-    ]
     inputs = []
-    for key, facts in recorded:
+    for key, facts in _recorded(hashes):
         path = _located(Path(facts["path"]), moves, beside)
         found = file_facts(path)["sha256"]
         status = MISSING if found is None else CHANGED
@@ -89,6 +87,39 @@ def check_inputs(
     return inputs + [
         Input("model.paths", file, NEW) for file in models if file.is_file() and file not in known
     ]
+
+
+def _recorded(hashes: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield the facts of each input file in a `hashes.json`, with the setting that names it."""
+    yield from hashes["inputs"].items()
+    yield from (("model.paths", facts) for facts in hashes["models"])
+
+
+def changed_inputs(folder: Path) -> list[Path]:
+    """Return the input files of a run that do not hold what it read, in the places that it names.
+
+    Files whose stamp is the recorded one are not read again. A run that ended before its snapshot
+    has no inputs.
+
+    Args:
+        folder: The run folder.
+
+    Raises:
+        RunError: Its snapshot is damaged.
+    """
+    hashes = read_document(folder, "hashes.json")
+    if hashes is None:
+        return []
+    try:
+        recorded = {Path(facts["path"]): facts for _, facts in _recorded(hashes)}
+        return [
+            path
+            for path, facts in recorded.items()
+            if facts.get("stamp") != file_stamp(path)
+            and facts["sha256"] != file_facts(path)["sha256"]
+        ]
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        raise RunError(f"{folder}: hashes.json is not what a snapshot holds ({error})") from error
 
 
 def _moves(then: Any, now: Any) -> Iterator[tuple[Path, Path]]:
@@ -134,10 +165,7 @@ def contents(folder: Path) -> dict[str, str]:
     """
     hashes = read_document(folder, "hashes.json") or {"inputs": {}, "models": []}
     found: dict[str, list[str]] = {}
-    for key, facts in [
-        *hashes["inputs"].items(),
-        *(("model.paths", facts) for facts in hashes["models"]),
-    ]:
+    for key, facts in _recorded(hashes):
         found.setdefault(f"content of {key.partition('[')[0]}", []).append(str(facts["sha256"]))
     return {
         key: hashlib.sha256(" ".join(several).encode()).hexdigest()[:8]

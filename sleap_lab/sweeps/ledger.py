@@ -25,8 +25,9 @@ from sleap_lab.inference.fingerprint import code_hash, fingerprint
 from sleap_lab.runs import summary
 from sleap_lab.runs.folder import new_folder
 from sleap_lab.runs.occupancy import refuse_strangers
-from sleap_lab.runs.snapshot import flatten
+from sleap_lab.runs.snapshot import SNAPSHOT, flatten
 from sleap_lab.runs.summary import RunSummary
+from sleap_lab.runs.verify import changed_inputs
 from sleap_lab.settings.config import Config, LoggerConfig, keys
 from sleap_lab.settings.inputs import find_inputs
 
@@ -71,7 +72,8 @@ def sweep_fingerprint(configs: Sequence[Config], folders: Sequence[str]) -> str:
     It covers the config and folder of each job, the files they read, the code and the libraries.
 
     Files are identified by size and time of change, so that a sweep over long videos starts at
-    once.
+    once. That leaves out the videos of a labels file, and what takes the place of another file with
+    its size and time: `claim` looks at what the jobs have read.
     """
     flat = [flatten(asdict(config)) for config in configs]
     package = Path(__file__).parents[1]
@@ -132,6 +134,8 @@ def claim(
 ) -> tuple[Path, BaseFileLock]:
     """Find the folder of a sweep, or make one, and lock it against every other command.
 
+    A sweep of whose input files one holds something else today is another sweep.
+
     Args:
         root: Where sweeps get their folders.
         chosen: The folder that the user chose.
@@ -159,6 +163,12 @@ def claim(
             raise ConfigError(
                 f"hydra.sweep.dir: {chosen} holds another sweep; choose another folder"
             )
+        if not afresh and (changed := _changed(chosen, plan)) is not None:
+            lock.release()
+            raise ConfigError(
+                f"hydra.sweep.dir: {chosen} holds results of another {changed}, which has changed "
+                "since; choose another folder, or sweep.rerun=all"
+            )
         if found is None:
             try:
                 for job in plan.jobs:
@@ -167,17 +177,45 @@ def claim(
                 lock.release()
                 raise
         return chosen, lock
-    for folder in [] if afresh else _found(root, plan.fingerprint):
-        if (lock := _take(folder)) is not None:
-            return folder, lock
-        terminal.warn(
-            f"the same sweep is running in {terminal.shown(folder)}; "
-            "this one gets a folder of its own"
-        )
+    if not afresh and (earlier := _earlier(root, plan)) is not None:
+        return earlier
     folder = new_folder(root)
     lock = summary.lock(folder, summary.SWEEP_FILE)
     lock.acquire()
     return folder, lock
+
+
+def _earlier(root: Path, plan: Plan) -> tuple[Path, BaseFileLock] | None:
+    """Return the newest earlier sweep that goes on, locked; None where there is none."""
+    outdated = None
+    for folder in _found(root, plan.fingerprint):
+        if (changed := _changed(folder, plan)) is not None:
+            outdated = outdated or f"{changed} has changed since {terminal.shown(folder)}"
+        elif (lock := _take(folder)) is not None:
+            return folder, lock
+        else:
+            terminal.warn(
+                f"the same sweep is running in {terminal.shown(folder)}; "
+                "this one gets a folder of its own"
+            )
+    if outdated is not None:
+        terminal.note(f"{outdated}; the sweep begins anew")
+    return None
+
+
+def _changed(folder: Path, plan: Plan) -> Path | None:
+    """Return an input of the jobs in a sweep folder that has changed since they read it.
+
+    A snapshot that is damaged says nothing of what its job has read, and counts as one.
+    """
+    for job in plan.jobs:
+        try:
+            changed = changed_inputs(folder / job.folder)
+        except RunError:
+            return folder / job.folder / SNAPSHOT
+        if changed:
+            return changed[0]
+    return None
 
 
 def _take(folder: Path) -> BaseFileLock | None:

@@ -87,7 +87,11 @@ def test_a_snapshot_holds_everything(tmp_path):
     assert json.loads((folder / "videos.json").read_text()) == [
         {"video": "a.mp4", "decoder": "PyAV", "frames": 6}
     ]
-    assert json.loads((folder / "hashes.json").read_text()) == {
+    hashes = json.loads((folder / "hashes.json").read_text())
+    stamps = [facts.pop("stamp") for facts in [*hashes["inputs"].values(), *hashes["models"]]]
+    assert stamps[1] is None
+    assert len(set(stamps)) == 4
+    assert hashes == {
         "inputs": {
             "data.path": {
                 "path": str(tmp_path / "video.mp4"),
@@ -133,6 +137,16 @@ def test_one_changed_byte_changes_the_hash_even_within_one_process(tmp_path):
     before = file_facts(path)["sha256"]
     path.write_bytes(b"weightS")
     os.utime(path, ns=(0, path.stat().st_mtime_ns + 1))  # file systems with coarse clocks
+    assert (before, file_facts(path)["sha256"]) == (sha256(b"weights"), sha256(b"weightS"))
+
+
+def test_content_that_takes_the_place_of_another_with_its_size_and_time_is_read(tmp_path):
+    path = tmp_path / "best.ckpt"
+    path.write_bytes(b"weights")
+    before, times = file_facts(path)["sha256"], path.stat()
+    (tmp_path / "other").write_bytes(b"weightS")
+    (tmp_path / "other").replace(path)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
     assert (before, file_facts(path)["sha256"]) == (sha256(b"weights"), sha256(b"weightS"))
 
 

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from sleap_lab.errors import RunError
 from sleap_lab.files.packages import BUILDS
 from sleap_lab.runs import verify
 from sleap_lab.runs.snapshot import environment, read_document, write_snapshot
@@ -166,6 +167,29 @@ def test_many_videos_may_move(tmp_path, then, now):
         ("y/1.mp4", "moved"),
         ("y/2.mp4", "moved"),
     ]
+
+
+def test_changed_inputs_are_those_that_hold_something_else(lab):
+    run = lab.folder / "run"
+    assert verify.changed_inputs(run) == []
+    (lab.folder / "b/other.mp4").write_text("something else")
+    (lab.folder / "truth.slp").touch()
+    (lab.folder / "models/two/best.ckpt").unlink()
+    assert verify.changed_inputs(run) == [
+        lab.folder / "b/other.mp4",
+        lab.folder / "models/two/best.ckpt",
+    ]
+
+
+def test_a_run_without_a_snapshot_has_no_inputs(tmp_path):
+    assert verify.changed_inputs(tmp_path) == []
+
+
+@pytest.mark.parametrize("content", ["[]", '{"inputs": {"data.path": {}}, "models": []}'])
+def test_a_snapshot_without_hashes_is_refused(lab, content):
+    (lab.folder / "run/snapshot/hashes.json").write_text(content)
+    with pytest.raises(RunError, match=r"run: hashes\.json is not what a snapshot holds"):
+        verify.changed_inputs(lab.folder / "run")
 
 
 def test_paths_are_those_of_the_config():

@@ -7,6 +7,7 @@ import pytest
 
 from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.runs import summary
+from sleap_lab.runs.snapshot import write_snapshot
 from sleap_lab.runs.summary import RunSummary
 from sleap_lab.settings.config import (
     Config,
@@ -213,6 +214,76 @@ def test_a_chosen_folder_that_holds_a_run_is_refused(begin, tmp_path):
         ConfigError, match=r"^hydra\.sweep\.dir: .*mine holds a run; choose another folder$"
     ):
         begin(chosen=tmp_path / "mine")
+
+
+@pytest.fixture
+def having_read(begin, tmp_path):
+    """Return a function that begins a sweep with a job that has read a video behind its labels."""
+    video = tmp_path / "video.mp4"
+    video.write_bytes(b"frames")
+
+    def having_read(chosen=None):
+        folder, lock = begin(chosen=chosen)
+        write_snapshot(
+            folder / "0",
+            config={},
+            overrides=[],
+            command=[],
+            inputs={"data.path[0]": video},
+            models=[],
+            device="cpu",
+        )
+        lock.release()
+        return folder, video
+
+    return having_read
+
+
+def put_back(path, content):
+    """Write into a file, and give it the time that it had."""
+    before = path.stat()
+    while path.stat().st_ctime_ns == before.st_ctime_ns:  # file systems with coarse clocks
+        path.write_bytes(content)
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+@pytest.mark.parametrize("content", [b"other frames", b"FRAMES"])
+def test_a_sweep_whose_files_have_changed_is_another(having_read, begin, content, capsys):
+    first, video = having_read()
+    put_back(video, content)
+    second, lock = begin()
+    lock.release()
+    assert second != first
+    assert f"{video} has changed since {first}; the sweep begins anew" in (
+        capsys.readouterr().err.replace("\n", " ")
+    )
+    put_back(video, b"frames")
+    second.joinpath("ledger.jsonl").unlink()
+    assert begin()[0] == first
+
+
+def test_a_copy_with_the_same_content_goes_on(having_read, begin):
+    first, video = having_read()
+    video.unlink()
+    video.write_bytes(b"frames")
+    assert begin()[0] == first
+
+
+def test_a_chosen_folder_with_results_of_other_files_is_refused(having_read, begin, tmp_path):
+    chosen, video = having_read(tmp_path / "mine")
+    video.write_bytes(b"others")
+    with pytest.raises(
+        ConfigError,
+        match=r"^hydra\.sweep\.dir: .*mine holds results of another .*video\.mp4, which has chang",
+    ):
+        begin(chosen=chosen)
+    assert begin(chosen=chosen, afresh=True)[0] == chosen
+
+
+def test_a_snapshot_that_is_damaged_says_nothing_of_its_files(having_read, begin):
+    first, _ = having_read()
+    (first / "0" / "snapshot" / "hashes.json").write_text("{")
+    assert begin()[0] != first
 
 
 # --- what is left to do -----------------------------------------------------------------
