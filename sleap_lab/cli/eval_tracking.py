@@ -50,6 +50,7 @@ def run_eval_tracking(arguments: list[str]) -> int:
     """Compare tracks, print the numbers, and write them where asked."""
     options = _parse(arguments)
     from sleap_lab import terminal
+    from sleap_lab.evaluation.images import by_image
     from sleap_lab.evaluation.tracked import TrackingSettings
     from sleap_lab.evaluation.tracking_scores import as_text, score_tracking, write_scores
     from sleap_lab.evaluation.videos import compared, match_videos
@@ -67,10 +68,12 @@ def run_eval_tracking(arguments: list[str]) -> int:
         options.global_identity,
         options.oks_stddev,
     )
+    true_poses, poses = to_poses(truth, notes), to_poses(labels, notes)
+    pairs = compared(match_videos(truth, labels, mappable=False))
     scores = score_tracking(
-        to_poses(truth, notes),
-        to_poses(labels, notes),
-        compared(match_videos(truth, labels, mappable=False)),
+        by_image(true_poses, truth.videos, labels.videos, pairs, notes),
+        poses,
+        pairs,
         settings,
         notes,
     )

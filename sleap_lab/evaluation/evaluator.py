@@ -6,6 +6,7 @@ from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 from sleap_lab.errors import ConfigError, did_you_mean
+from sleap_lab.evaluation.images import by_image
 from sleap_lab.evaluation.match import Matches
 from sleap_lab.evaluation.scoring import resolve_method, score_poses
 from sleap_lab.evaluation.videos import compared, match_videos
@@ -71,8 +72,9 @@ class Evaluator:
         from sleap_lab.media.labels import to_poses, video_name  # few who import this need sleap-io
 
         _refuse_others(gt_labels=gt_labels, pred_labels=pred_labels)
-        notes: list[str] = []
+        notes, videos = list[str](), compared(match_videos(gt_labels, pred_labels))
         truth, poses = to_poses(gt_labels, notes), to_poses(pred_labels, notes)
+        truth = by_image(truth, gt_labels.videos, pred_labels.videos, videos, notes)
         if anchor_ind is not None:
             anchor_part = _node_name(anchor_ind, truth.skeleton.nodes)
         config = EvaluatorConfig(
@@ -85,7 +87,6 @@ class Evaluator:
             centroid_method=centroid_method,
             centroid_fallback=centroid_fallback,
         )
-        videos = compared(match_videos(gt_labels, pred_labels))
         names = [video_name(video) for video in gt_labels.videos]
         found = score_poses(truth, poses, _checked(config), videos, names, reference=True)
         self.evaluation = replace(found, notes=(*notes, *found.notes))

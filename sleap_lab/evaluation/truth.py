@@ -6,6 +6,7 @@ import sleap_io as sio
 from sleap_io.model.matching import is_same_file
 
 from sleap_lab.errors import RunError
+from sleap_lab.evaluation.images import by_image
 from sleap_lab.evaluation.match import pair_frames
 from sleap_lab.evaluation.records import on_compared_nodes
 from sleap_lab.evaluation.result import Evaluation
@@ -60,6 +61,7 @@ def open_truth(config: Config, source: Source, skeleton: Skeleton | None) -> Tru
         if skeleton is not None or source.labels is not None:
             known = _known(source, labels, predicting=skeleton is not None)
             videos = match_videos(labels, known, config.evaluator.video_map)
+            poses = by_image(poses, labels.videos, source.videos, compared(videos), notes)
     elif source.labels is not None and source.truth is not None:
         labels, poses = sio.Labels(videos=list(source.videos)), source.labels
         videos = [

@@ -311,6 +311,7 @@ class _Pair(set[sio.Node]):
 
 def video_name(video: sio.Video) -> str:
     """Return the file a video was read from; for embedded frames the original file, if known."""
-    source = video.source_video or video
+    # A video of unknown length is false.
+    source = video if video.source_video is None else video.source_video
     name = source.filename
     return str(name[0] if isinstance(name, list) else name)

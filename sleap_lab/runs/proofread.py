@@ -8,6 +8,7 @@ import sleap_io as sio
 
 from sleap_lab.errors import ConfigError
 from sleap_lab.evaluation import evaluate
+from sleap_lab.evaluation.images import by_image
 from sleap_lab.evaluation.videos import compared, match_videos
 from sleap_lab.media.labels import read_labels, to_poses
 from sleap_lab.poses.record import Poses
@@ -34,8 +35,9 @@ def read_proofread(path: Path, frames: list[int] | None, subject: Subject) -> Po
     """
     labels = read_labels(path)
     ours = subject.source.project or sio.Labels(videos=list(subject.source.videos))
-    videos = {truth: own for own, truth in compared(match_videos(labels, ours)).items()}
-    poses = of_our_videos(to_poses(labels), videos)
+    pairs = compared(match_videos(labels, ours))
+    poses = by_image(to_poses(labels), labels.videos, ours.videos, pairs, [])
+    poses = of_our_videos(poses, {truth: own for own, truth in pairs.items()})
     if frames is not None:
         kept = poses.frames[np.isin(poses.frames[:, 1], frames)]
         poses = replace(poses[np.isin(poses.frame, frames)], frames=kept)

@@ -307,6 +307,8 @@ def test_video_names(tmp_path, video_path):
     embedded = read_labels(tmp_path / "a.pkg.slp").videos[0]
     assert embedded.filename == str(tmp_path / "a.pkg.slp")
     assert video_name(embedded) == str(video_path)
+    embedded.source_video = sio.Video("gone.mp4")  # nothing is known of it
+    assert video_name(embedded) == "gone.mp4"
 
 
 def test_suggestions_are_read_back_at_their_frames(tmp_path):
