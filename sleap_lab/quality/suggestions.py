@@ -45,8 +45,8 @@ def suggest(
     """Choose frames to label, the most valuable first.
 
     A frame is worth the more, the more doubtful it is and the less its least sure animal looks like
-    those of frames that are already chosen. Videos take turns. Among equals, the frame that lies
-    farthest from the chosen ones of its video is taken.
+    those of frames that are already chosen. Frames near a chosen or a labelled one wait. Videos
+    take turns. Among equals, the frame that lies farthest from these in its video is taken.
 
     Args:
         quality: The poses, and how many animals are expected.
@@ -57,12 +57,14 @@ def suggest(
     order = quality.order
     doubt, reasons = _doubts(quality, moments)
     free = np.array([tuple(place) not in known for place in order.places.tolist()], dtype=bool)
-    pool = _candidates(order.places[:, 0], np.where(free, doubt, -1.0), CANDIDATES * count)
+    near = _to_nearest(np.flatnonzero(~free), order.places[:, 0])
+    wait = min(REACH, len(order.places) // (APART * (count + int((~free).sum()))))
+    worth = np.where(near > wait, doubt, 0.0)
+    pool = _candidates(order.places[:, 0], np.where(free, worth, -1.0), CANDIDATES * count)
     looks = _looks(quality, pool)
-    wait = min(REACH, len(order.places) // (APART * count))
     scale = _typical_distance(looks)
     video = order.places[pool, 0]
-    unlike, apart = np.ones(len(pool)), np.full(len(pool), np.inf)
+    apart, unlike = near[pool], np.where(near[pool] > wait, 1.0, 0.0)
     turns = dict.fromkeys(video.tolist(), 0)
     chosen: list[Suggestion] = []
     left = np.ones(len(pool), dtype=bool)
@@ -84,6 +86,25 @@ def suggest(
         apart = np.minimum(apart, between)
         unlike = np.minimum(unlike, np.where(between <= wait, 0.0, 1 - np.exp(-(distance**2) / 2)))
     return chosen
+
+
+def _to_nearest(marked: np.ndarray, video: np.ndarray) -> np.ndarray:
+    """Return (frames,) how many processed frames it is to the nearest marked one of the video.
+
+    Args:
+        marked: (marked,) positions, ascending.
+        video: (frames,) video of every position.
+
+    Returns:
+        0 for the marked frames, inf in videos without one.
+    """
+    nearest = np.full(len(video), np.inf)
+    for own in np.unique(video[marked]).tolist():
+        rows = np.flatnonzero(video == own)
+        ends = np.concatenate([[-np.inf], marked[video[marked] == own], [np.inf]])
+        after = np.searchsorted(ends, rows)
+        nearest[rows] = np.minimum(rows - ends[after - 1], ends[after] - rows)
+    return nearest
 
 
 def _doubts(quality: Quality, moments: Sequence[Suspect]) -> tuple[np.ndarray, list[str]]:

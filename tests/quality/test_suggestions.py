@@ -122,6 +122,36 @@ def test_labelled_frames_are_left_out_and_there_are_no_more_than_frames():
     assert chosen(poses, 50, known={(0, frame) for frame in range(5)}) == []
 
 
+def test_neighbours_of_a_labelled_frame_wait_as_if_it_had_been_chosen():
+    # 40 to 60 are the most doubtful frames, and 50 is labelled. Two frames of 200 are asked for, so
+    # those up to 200 // (4 (2 + 1)) = 16 away, but no more than 10, wait: only 80 is left.
+    scores = np.full(200, 0.9)
+    scores[40:61] = 0.1
+    scores[80] = 0.5
+    poses = scene(np.repeat(STRAIGHT[None], 200, axis=0), scores)
+    assert chosen(poses, 1, known={(0, 50)}) == [(0, 80)]
+    # Without the label, the burst comes first.
+    assert 40 <= chosen(poses, 1)[0][1] <= 60
+
+
+def test_a_label_in_another_video_lets_no_frame_wait():
+    # The last frame of video 0 is labelled, and the first of video 1 is doubtful.
+    shapes = np.repeat(STRAIGHT[None], 80, axis=0)
+    video, frame = np.repeat([0, 1], 40), np.tile(np.arange(40), 2)
+    scores = np.full(80, 0.9)
+    scores[40] = 0.1
+    first, second = chosen(scene(shapes, scores, video, frame), 2, known={(0, 39)})
+    assert first == (1, 0)
+    assert second[0] == 0
+    assert second[1] < 39 - 80 // (4 * (2 + 1))
+
+
+def test_where_all_free_frames_are_near_labelled_ones_they_are_suggested_all_the_same():
+    # One frame between labelled ones is all that is free: 3 // (4 (1 + 2)) = 0 frames wait.
+    poses = scene(np.repeat(STRAIGHT[None], 3, axis=0), [0.9, 0.1, 0.9])
+    assert chosen(poses, 1, known={(0, 0), (0, 2)}) == [(0, 1)]
+
+
 def test_a_moment_makes_a_frame_doubtful_and_gives_the_reason():
     poses = scene(np.repeat(STRAIGHT[None], 50, axis=0), np.full(50, 0.9))
     moment = Suspect(0, 33, 32, 34, ("a",), 0.8, "changes places with its mirror image")
