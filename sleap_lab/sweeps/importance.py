@@ -1,14 +1,20 @@
 """How much the settings of a sweep matter for a metric, by themselves and two together."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import combinations
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 MOST_PAIRS = 3
 SMALLEST = 0.1
 """Share of the variance below which nothing is said to matter."""
+FALSE_CLAIMS = 0.05
+"""How often a sweep in which nothing matters is said to have a setting that does, or two."""
+EXACT = 1e-9  # part of the squares that is rounding
+
+
+_Key = TypeVar("_Key")
 
 
 class Importance(NamedTuple):
@@ -21,13 +27,19 @@ class Importance(NamedTuple):
         correlation: Rank correlation with the metric, -1 to 1; nan where the values are not
             numbers, or all are equal.
         together: What it explains together with each other setting, beyond what both explain by
-            themselves, the largest first; those below `SMALLEST` are left out.
+            themselves, the largest first; those below `SMALLEST` are left out, and those that are
+            no more than chance.
+        beyond_chance: Whether the share is more than chance among all that are looked at.
+        untold: Those of `together` that nothing tells from chance, as each pair of values comes
+            once.
     """
 
     setting: str
     share: float
     correlation: float
     together: Mapping[str, float] = {}
+    beyond_chance: bool = False
+    untold: Collection[str] = ()
 
     @property
     def largest(self) -> float:
@@ -45,14 +57,38 @@ def importances(
         scores: (jobs,) a metric.
     """
     found = {key: importance(key, values, scores) for key, values in settings.items()}
+    scales = _ranks(scores), scores  # what adds up on one of them does not on the other
+    columns = {key: drawn for key in settings if (drawn := _columns(settings[key])) is not None}
+    chances = {
+        key: max(_chance([own], _others(columns, key), values) for values in scales)
+        for key, own in columns.items()
+    }
+    clear = _clear(chances)
     shares: dict[str, dict[str, float]] = {key: {} for key in settings}
-    for first, second in combinations(settings, 2):
-        # What adds up does not on the scale of ranks, and the other way round.
-        both = min(_beyond(settings, first, second, values) for values in (_ranks(scores), scores))
-        if both >= SMALLEST:
+    known: dict[tuple[str, str], float] = {}
+    for pair in combinations(settings, 2):
+        both = min(_beyond(settings, *pair, values) for values in scales)
+        if not np.isnan(both):
+            known[pair] = both
+    of_pairs = {
+        pair: max(_chance_of_pair(settings, columns, pair, values) for values in scales)
+        for pair in known
+    }
+    judged = _clear(of_pairs)
+    untold: dict[str, set[str]] = {key: set() for key in settings}
+    for (first, second), both in known.items():
+        once = np.isnan(of_pairs[first, second])
+        if both >= SMALLEST and (once or (first, second) in judged):
             shares[first][second] = shares[second][first] = min(both, 1.0)
+            if once:
+                untold[first].add(second)
+                untold[second].add(first)
     ranked = [
-        each._replace(together=dict(sorted(shares[key].items(), key=lambda share: -share[1])))
+        each._replace(
+            together=dict(sorted(shares[key].items(), key=lambda share: -share[1])),
+            beyond_chance=key in clear,
+            untold=untold[key],
+        )
         for key, each in found.items()
     ]
     return sorted(ranked, key=lambda each: (-each.largest, -np.nan_to_num(each.share)))
@@ -102,6 +138,81 @@ def _beyond(
     free = (numbers[0] - 1) * (numbers[1] - 1)
     chance = free * left / (len(pairs) - cells) if len(pairs) > cells else 0.0
     return (together - chance) / total
+
+
+def _clear(chances: Mapping[_Key, float]) -> set[_Key]:
+    """Return what is more than chance; settings and pairs share the false claims evenly."""
+    known = {key: chance for key, chance in chances.items() if not np.isnan(chance)}
+    return {key for key, chance in known.items() if chance <= FALSE_CLAIMS / 2 / len(known)}
+
+
+def _columns(values: Sequence[str | None]) -> np.ndarray | None:
+    """Return (jobs, k) what a setting may do to a metric: a mean for each of its values.
+
+    A line through their ranks where every job has a different number; None where every job has a
+    different name.
+    """
+    if len(kinds := list(dict.fromkeys(values))) < len(values):
+        return np.array([[value == kind for kind in kinds] for value in values], dtype=float)
+    numbers = as_numbers(values)
+    return None if numbers is None else _ranks(numbers)[:, None]
+
+
+def _others(columns: Mapping[str, np.ndarray], *without: str) -> list[np.ndarray]:
+    return [own for key, own in columns.items() if key not in without]
+
+
+def _chance_of_pair(
+    settings: Mapping[str, Sequence[str | None]],
+    columns: Mapping[str, np.ndarray],
+    pair: tuple[str, str],
+    values: np.ndarray,
+) -> float:
+    """Return how often two settings explain as much together by chance; nan where nothing tells."""
+    cells = _columns([str(each) for each in zip(*(settings[key] for key in pair), strict=True)])
+    own = [columns[key] for key in pair if key in columns]
+    if cells is None:
+        return float("nan")
+    return _chance([cells], _others(columns, *pair), values, given=own)
+
+
+def _chance(
+    added: Sequence[np.ndarray],
+    others: Sequence[np.ndarray],
+    values: np.ndarray,
+    given: Sequence[np.ndarray] = (),
+) -> float:
+    """Return how often columns of no effect explain as much (F test of nested linear models).
+
+    Args:
+        added: Columns (jobs, k) that are judged.
+        others: What else may explain the values; left out where nothing would be left to judge by.
+        values: (jobs,) the values.
+        given: What is always left in.
+
+    Returns:
+        The probability; nan where nothing is left to judge by.
+    """
+    from scipy.special import fdtrc  # slow to import
+
+    total = _squares(values)
+    for more in (others, []):
+        before, free_before = _fitted([*given, *more], values)
+        left, free = _fitted([*given, *more, *added], values)
+        if free and free_before > free:
+            gained = before - left
+            if left <= EXACT * total:
+                return 0.0 if gained > EXACT * total else 1.0
+            used = free_before - free
+            return float(fdtrc(used, free, max(gained, 0.0) / used / (left / free)))
+    return float("nan")
+
+
+def _fitted(columns: Sequence[np.ndarray], values: np.ndarray) -> tuple[float, int]:
+    """Return the squares that a mean and columns leave, and how many numbers stay free."""
+    design = np.column_stack([np.ones(len(values)), *columns])
+    fit, _, rank, _ = np.linalg.lstsq(design, values, rcond=None)
+    return float(((values - design @ fit) ** 2).sum()), len(values) - int(rank)
 
 
 def _explained(values: Sequence[object], ranks: np.ndarray) -> float:
@@ -155,7 +266,7 @@ def as_numbers(values: Sequence[str | None]) -> np.ndarray | None:
 def verdict(found: Sequence[Importance]) -> str:
     """Say in a sentence or two which settings matter, and which only together with another."""
     said = []
-    alone = [each for each in found if np.nan_to_num(each.share) >= SMALLEST]
+    alone = [each for each in found if each.beyond_chance and each.share >= SMALLEST]
     if alone:
         named = [f"{each.setting} ({100 * each.share:.0f}%)" for each in alone]
         said.append(
@@ -164,13 +275,23 @@ def verdict(found: Sequence[Importance]) -> str:
             else f"{', '.join(named[:-1])} and {named[-1]} matter by themselves."
         )
     pairs = {
-        tuple(sorted((each.setting, other))): share
+        tuple(sorted((each.setting, other))): (share, other in each.untold)
         for each in found
         for other, share in each.together.items()
     }
-    for (first, second), share in sorted(pairs.items(), key=lambda pair: -pair[1])[:MOST_PAIRS]:
+    for (first, second), (share, untold) in sorted(pairs.items(), key=lambda pair: -pair[1][0])[
+        :MOST_PAIRS
+    ]:
         more = " more" if alone else ""
-        said.append(f"{first} matters together with {second} ({100 * share:.0f}%{more}).")
+        percent = f"{100 * share:.0f}%{more}"
+        said.append(
+            f"{first} may matter together with {second} ({percent}), or that is chance: each pair "
+            "of their values was tried once."
+            if untold
+            else f"{first} matters together with {second} ({percent})."
+        )
     if not said:
-        said.append("No setting explains what differs by itself, and no two together.")
+        said.append(
+            "No setting explains what differs beyond chance, by itself or together with another."
+        )
     return " ".join(said)

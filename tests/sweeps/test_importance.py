@@ -5,10 +5,12 @@ from itertools import product
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from sleap_lab.sweeps.importance import importance, importances, verdict
+from sleap_lab.sweeps.importance import _chance, _columns, importance, importances, verdict
 
 NAN = float("nan")
+NOTHING = "No setting explains what differs beyond chance, by itself or together with another."
 
 
 @pytest.mark.parametrize(
@@ -74,7 +76,10 @@ def test_two_settings_that_decide_everything_together_are_said():
         (0, {"b": 1.0}),
         (0, {"a": 1.0}),
     ]
-    assert verdict(found) == "a matters together with b (100%)."
+    assert verdict(found) == (
+        "a may matter together with b (100%), or that is chance: each pair of their values was "
+        "tried once."
+    )
 
 
 def test_a_third_setting_without_effect_changes_nothing():
@@ -109,7 +114,7 @@ def test_effects_that_add_up_are_none_together():
 def test_where_nothing_differs_nothing_matters():
     found = importances(grid(a="12", b="xy"), np.ones(4))
     assert [each.largest for each in found] == [0, 0]
-    assert verdict(found) == "No setting explains what differs by itself, and no two together."
+    assert verdict(found) == NOTHING
 
 
 def test_by_chance_two_settings_explain_little_together():
@@ -124,3 +129,42 @@ def test_by_chance_two_settings_explain_little_together():
 def test_settings_of_a_list_that_is_no_grid_are_not_said_to_act_together():
     settings = {"a": ["1", "2", "3", "4"], "b": ["w", "x", "y", "z"]}
     assert all(not each.together for each in importances(settings, np.array([0.0, 2, 1, 3])))
+
+
+# --- beyond chance ----------------------------------------------------------------------
+
+
+def test_the_chance_of_a_share_is_that_of_scipy():
+    values = ["a"] * 4 + ["b"] * 4 + ["c"] * 4
+    scores = np.array([1.0, 4, 2, 8, 5, 7, 3, 9, 6, 12, 10, 11])  # ranks are the scores
+    expected = stats.f_oneway(*scores.reshape(3, 4)).pvalue
+    # Means 3.75, 6 and 9.75 of 6.5: 73.5 of 143 squares.
+    assert expected == pytest.approx(stats.f.sf((73.5 / 2) / (69.5 / 9), 2, 9))
+    found = importances({"x": values}, scores)
+    assert _chance([_columns(values)], [], scores) == pytest.approx(expected)
+    assert found[0].beyond_chance == (expected <= 0.05 / 2)
+
+
+@pytest.mark.parametrize("levels", [(2, 3), (2, 2, 3), (3, 3, 3), (12,)])
+def test_where_all_is_chance_hardly_a_sweep_names_a_setting(levels):
+    """Until chance was asked, three in five to all of these sweeps were said to show something."""
+    settings = grid(**{name: "123456789abc"[:n] for name, n in zip("stu", levels, strict=False)})
+    jobs = int(np.prod(levels))
+    random = np.random.default_rng(0)
+    said = [verdict(importances(settings, random.normal(size=jobs))) for _ in range(100)]
+    assert sum(" matter" in each.replace("may matter", "") for each in said) <= 9
+
+
+def test_settings_that_add_up_are_found_beside_each_other():
+    settings = grid(a="123", b="1234", c="xy")
+    random = np.random.default_rng(0)
+    a, b = (np.array(settings[key], dtype=float) for key in "ab")
+    found = importances(settings, 2 * a + b + random.normal(0, 0.5, 24))
+    # b explains a third by itself, which a third of all sweeps would by chance, but for a.
+    assert [each.setting for each in found if each.beyond_chance] == ["a", "b"]
+
+
+def test_a_setting_with_another_name_in_each_job_is_never_beyond_chance():
+    found = importances({"x": ["p", "q", "r", "s"]}, np.arange(4.0))
+    assert not found[0].beyond_chance
+    assert verdict(found) == NOTHING
