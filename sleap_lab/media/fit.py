@@ -11,7 +11,7 @@ from sleap_lab.errors import one_line
 from sleap_lab.errors.interruption import raise_interruption
 from sleap_lab.media.headers import vet_video
 from sleap_lab.media.index import read_index
-from sleap_lab.media.packets import AV_TIME_BASE, opened
+from sleap_lab.media.packets import AV_TIME_BASE, numbered, opened, pictures, upright
 from sleap_lab.media.recording import Recording
 from sleap_lab.settings.inputs import is_media
 
@@ -118,13 +118,36 @@ def size_problem(video: sio.Video) -> str | None:
         if not isinstance(reader, MediaVideo):
             return _size_difference(stored, *reader.img_shape[:2])
         file = Path(reader.filename)
-        if _coded_size(file) == (stored.height, stored.width):
+        if _first_size(file) == (stored.height, stored.width):
             return None
         return _size_difference(stored, *read_media(file)[:2])
     except Exception as error:
         # An unreadable video is not another recording; reading its frames reports the problem.
         raise_interruption(error)
         return None
+
+
+def length_problem(video: sio.Video, held: int) -> str | None:
+    """Return how the number of frames of a recording differs from the number in its labels.
+
+    Args:
+        video: The video of the labels; its recording is readable.
+        held: Number of frames of the recording.
+
+    Returns:
+        The difference in words; None where there is none, or the labels store no number.
+    """
+    stored = stored_of(video).frames
+    # The last labeled frame does not matter: frames beyond the end are reported as missing.
+    media = Media(0, 0, 0, held, *_header(Path(str(video.filename))))
+    how, _ = _fit_of_media(stored, -1, media)
+    return None if how else f"{held} frames instead of {stored}"
+
+
+def is_transposed(video: sio.Video, height: int, width: int) -> bool:
+    """Return whether the size that labels store of a video is that of its turned picture."""
+    stored = stored_of(video)
+    return height != width and (stored.height, stored.width) == (width, height)
 
 
 def stored_of(video: sio.Video) -> Stored:
@@ -176,6 +199,13 @@ def read_media(file: Path) -> Media:
     """
     index = read_index(file)
     recording = Recording(file, index)
+    channels = 1 if recording.is_gray() else 3
+    recording.close()
+    return Media(index.height, index.width, channels, index.count, *_header(file))
+
+
+def _header(file: Path) -> tuple[int, int, float]:
+    """Return number of frames, its estimate and the rate by a header, as `Media` explains them."""
     with opened(file) as (container, stream):
         seconds = (
             float(stream.duration * (stream.time_base or 1))
@@ -183,23 +213,16 @@ def read_media(file: Path) -> Media:
             else (container.duration or 0) / AV_TIME_BASE
         )
         rate = float(stream.average_rate or stream.guessed_rate or 0)
-        channels = 1 if recording.is_gray() else 3
-        recording.close()
-        return Media(
-            index.height,
-            index.width,
-            channels,
-            index.count,
-            stream.frames,
-            int(seconds * rate + 0.5),
-            rate,
-        )
+        return stream.frames, int(seconds * rate + 0.5), rate
 
 
-def _coded_size(file: Path) -> tuple[int, int]:
-    """Return height and width by the header of a media file, before any rotation for display."""
-    with opened(file) as (_, stream):
-        return stream.height, stream.width
+def _first_size(file: Path) -> tuple[int, int] | None:
+    """Return height and width of the first picture of a media file as it is shown, px."""
+    with opened(file, threads=False) as (container, stream):
+        for picture in pictures(numbered(container, stream), stream):
+            if picture is not None:
+                return upright(picture)
+    return None
 
 
 def _fit_of_reader(stored: int | None, last: int, reader: VideoBackend) -> tuple[Fit, str]:

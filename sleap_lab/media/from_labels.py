@@ -1,6 +1,7 @@
 """A source of a labels file: its videos, or only its labeled frames."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import sleap_io as sio
@@ -9,6 +10,7 @@ from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.media.images import display_path
 from sleap_lab.media.labels import to_poses
 from sleap_lab.media.missing import after_name, missing_frames
+from sleap_lab.media.relink import file_identity
 from sleap_lab.media.revising import kept_tracks
 from sleap_lab.media.selection import filter_labels, frames_of_video
 from sleap_lab.media.source import Source
@@ -80,7 +82,27 @@ def _read_poses(labels: sio.Labels, path: Path) -> tuple[Poses, tuple[str, ...]]
     """Return the poses of a labels file, and notes on what does not count."""
     notes: list[str] = []
     poses = to_poses(labels, notes)
+    notes += _twice(labels, poses)
     return poses, tuple(f"{path}: {note}" for note in notes)
+
+
+def _twice(labels: sio.Labels, poses: Poses) -> list[str]:
+    """Say which videos with labeled frames are the same recording, as in merged projects."""
+    same: dict[Any, list[int]] = {}
+    for i in np.unique(poses.frames[:, 0]).tolist():
+        video, known = labels.videos[i], labels.videos[i].backend_metadata
+        # A file may hold several videos, and show parts of one.
+        part = [str(known.get(name)) for name in ("dataset", "crop")]
+        images = len(video.filename) if isinstance(video.filename, list) else 0
+        same.setdefault((file_identity(video.filename), images, *part), []).append(i)
+    return [
+        f"videos {' and '.join(map(str, twins))} are the same file, "
+        f"{display_path(labels.videos[twins[0]].filename)}: "
+        "they count as different recordings, with tracks of their own. "
+        "Merging the project into one video joins them."
+        for twins in same.values()
+        if len(twins) > 1
+    ]
 
 
 def source_of_labeled_frames(labels: sio.Labels, path: Path, config: DataConfig) -> Source:

@@ -7,7 +7,7 @@ import numpy as np
 import sleap_io as sio
 
 from sleap_lab.errors import ConfigError, RunError, listed
-from sleap_lab.media.images import display_path
+from sleap_lab.media.images import display_path, naming_notes
 from sleap_lab.media.readers import ArrayReader, Reader
 from sleap_lab.media.selection import LABEL_FILTERS, frames_of_video, frames_of_videos, is_given
 from sleap_lab.media.source import Source
@@ -48,7 +48,7 @@ def source_of_videos(
         refuse_hdf5_keys(config, path)
     videos: list[sio.Video] = []
     readers: dict[int, Reader] = {}
-    several: list[str] = []
+    about: list[str] = []
     unreadable: list[tuple[Path, str]] = []
     for item in inputs:
         try:
@@ -57,7 +57,8 @@ def source_of_videos(
             file = path if isinstance(item, sio.Video) else input_name(item)
             unreadable.append((file, str(error)))
             continue
-        several += _several_datasets(item, config)
+        about += _several_datasets(item, config)
+        about += naming_notes(item) if isinstance(item, tuple) else []
         if len(inputs) > 1:
             reader.close()
         readers[len(videos)] = reader
@@ -69,7 +70,7 @@ def source_of_videos(
     requested = parse_frames(config.frames)
     if len(inputs) == 1:
         frames = frames_of_video(0, requested, readers[0].numbers, path)
-        return Source(path, videos, frames, None, readers=readers, notes=tuple(several))
+        return Source(path, videos, frames, None, readers=readers, notes=tuple(about))
     numbers = [readers[i].numbers for i in range(len(videos))]
     frames, notes = frames_of_videos(videos, numbers, requested)
     return Source(
@@ -78,7 +79,7 @@ def source_of_videos(
         frames,
         None,
         unreadable=tuple(unreadable),
-        notes=(*several, *notes),
+        notes=(*about, *notes),
         readers=readers,
     )
 

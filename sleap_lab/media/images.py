@@ -1,11 +1,14 @@
 """Checks of the images of a video: missing ones, those that are cut short or to be rotated."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import sleap_io as sio
 
+from sleap_lab.errors import listed
 from sleap_lab.errors.interruption import raise_interruption
 from sleap_lab.files.pointers import is_pointer
 
@@ -15,6 +18,7 @@ TURNED = range(2, 9)
 """Orientations other than upright."""
 BEGIN, END = b"\xff\xd8", b"\xff\xd9"
 """The first and the last marker of a JPEG file (ITU-T T.81, B.1.1)."""
+NUMBER = re.compile("[0-9]+")
 MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 """A marker with a segment, or the end; neither a compressed byte nor a place to begin again."""
 
@@ -61,6 +65,38 @@ def ends_within_picture(name: str | Path) -> bool:
         segment = found.end()
         place = segment + int.from_bytes(content[segment : segment + 2])
     return True
+
+
+def naming_notes(images: Sequence[Path]) -> list[str]:
+    """Return a sentence where the names of images tell that they are no gapless recording.
+
+    Args:
+        images: The images of one video in their order.
+    """
+    kinds = Counter(NUMBER.sub("#", image.name) for image in images)
+    (kind, most), *_ = kinds.most_common()
+    folder = images[0].parent
+    if len(kinds) > 1:
+        if "#" not in kind or most == 1:  # names that are not counted
+            return []
+        found = [f"{name} ({count})" for name, count in kinds.most_common()]
+        return [
+            f"{folder} holds images of {len(kinds)} kinds of names: {listed(found, 5)}. "
+            "All are frames of one video, in the order of their names."
+        ]
+    columns = zip(*(map(int, NUMBER.findall(image.name)) for image in images), strict=True)
+    counting = [numbers for numbers in columns if len(set(numbers)) > 1]
+    if len(counting) != 1:
+        return []
+    steps = [after - before for before, after in pairwise(counting[0])]
+    usual, times = Counter(steps).most_common(1)[0]
+    after_gaps = [images[i].name for i, step in enumerate(steps, start=1) if step > usual]
+    if not after_gaps or 2 * times < len(steps):  # chosen images, not a recording
+        return []
+    return [
+        f"{folder}: numbers are missing in the names of its images before "
+        f"{listed(after_gaps, 5)}. Frames are counted without gaps."
+    ]
 
 
 def orientation_notes(video: sio.Video, frames: Sequence[int]) -> list[str]:

@@ -71,7 +71,7 @@ def relink(
     taken: dict[Any, Name] = {}
     for video in _with_sources(labels.videos):
         if (reason := _open_original(video, path)) is None:
-            taken.setdefault(_identity(video.filename), _name(video))
+            taken.setdefault(file_identity(video.filename), _name(video))
         else:
             unopened[video] = reason
     names = [str(display_path(video.filename)) for video in unopened]
@@ -151,7 +151,7 @@ def refuse_mistaken(labels: sio.Labels) -> None:
         ):
             continue
         moved = PurePosixPath(stored_name.replace("\\", "/")) != PurePosixPath(video.filename)
-        owner, owner_moved = owners.setdefault(_identity(video.filename), (stored_name, moved))
+        owner, owner_moved = owners.setdefault(file_identity(video.filename), (stored_name, moved))
         problem = f"is {owner} as well" if owner != stored_name and (moved or owner_moved) else ""
         if moved and not problem:
             problem = fit(video, video.filename, last[id(video)])[1]
@@ -222,12 +222,12 @@ def _beside(
         The file that fits, if any; otherwise the misfit of the first that has the name, if any.
     """
     misfit = ""
-    named = [_identity(_below(video.filename, labels.parent))]
+    named = [file_identity(_below(video.filename, labels.parent))]
     for files in chain(
         elsewhere := list(_elsewhere(video.filename, moved)),
         _candidates(video.filename, labels.parent),
     ):
-        if (identity := _identity(files)) == _identity(video.filename):
+        if (identity := file_identity(files)) == file_identity(video.filename):
             continue
         owner = taken.get(identity)
         if owner is not None and owner != _name(video):
@@ -365,7 +365,7 @@ def _parts(name: str) -> tuple[str, ...]:
     return tuple(part for part in path_parts(name) if part not in ("/", "//", ".."))
 
 
-def _identity(files: Files) -> Any:
+def file_identity(files: Files) -> Any:
     """Return a key that is the same for the same file under any name; for images, of the first."""
     name = files if isinstance(files, str) else files[0]
     try:

@@ -10,7 +10,7 @@ import numpy as np
 import sleap_io as sio
 
 from sleap_lab.errors import RunError, listed
-from sleap_lab.media.fit import size_problem
+from sleap_lab.media.fit import is_transposed, length_problem, size_problem
 from sleap_lab.media.images import display_path, orientation_notes
 from sleap_lab.media.index import FrameIndex
 from sleap_lab.media.missing import after_name, missing_frames
@@ -36,6 +36,14 @@ class Lacking(NamedTuple):
     remedy: str
 
 
+OTHER_RECORDING = (
+    "If it is another recording, or was made anew with other frames, its frames are the wrong ones."
+)
+TURNED = (
+    "Its header turns the picture, which some readers leave out. If the labels were made without, "
+    "their poses do not fit its frames; a file that is not turned: "
+    "ffmpeg -display_rotation 0 -i {path} -c copy FILE"
+)
 OTHERS = (
     "{name} holds {count} video streams, of which the first is read. "
     "A file of the second alone: ffmpeg -i {path} -map 0:V:1 -c copy {other}"
@@ -60,11 +68,8 @@ def check_frames(source: Source, config: DataConfig) -> Source:
         video, reader = source.videos[i], source.reader(i)
         name, frames = display_path(video.filename), source.frames[source.frames[:, 0] == i, 1]
         notes += orientation_notes(video, frames.tolist())
-        if source.labels is not None and not reader.problem and (size := size_problem(video)):
-            notes.append(
-                f"{name} has {size}, as the labels say. "
-                "If it is another recording, its frames are the wrong ones."
-            )
+        if source.labels is not None and not reader.problem:
+            notes += _misfits(name, video, reader)
         missing, why = _missing(video, reader, frames)
         if missing:
             remedy = _remedy(source, reader)
@@ -84,6 +89,19 @@ def check_frames(source: Source, config: DataConfig) -> Source:
         some = f"{first.remedy}, or {anyway}" if total < len(source.frames) else first.remedy
         raise RunError(f"data.path: {about[0]}{more} {some}")
     return replace(source, notes=(*source.notes, *about, *notes), cut_short=tuple(cut_short))
+
+
+def _misfits(name: Path, video: sio.Video, reader: Reader) -> list[str]:
+    """Return a sentence on each fact that labels store otherwise of a video than it is."""
+    notes = []
+    if size := size_problem(video):
+        index = reader.index
+        turned = index is not None and is_transposed(video, index.height, index.width)
+        remedy = TURNED.format(path=shlex.quote(str(name))) if turned else OTHER_RECORDING
+        notes.append(f"{name} has {size}, as the labels say. {remedy}")
+    if reader.index is not None and (length := length_problem(video, reader.index.count)):
+        notes.append(f"{name} has {length}, as the labels say. {OTHER_RECORDING}")
+    return notes
 
 
 def _about_missing(why: str, videos: Sequence[Lacking]) -> str:

@@ -6,7 +6,15 @@ import pytest
 import sleap_io as sio
 
 from sleap_lab.media import fit as fitting
-from sleap_lab.media.fit import Fit, fit, read_media, size_problem, stored_of
+from sleap_lab.media.fit import (
+    Fit,
+    fit,
+    is_transposed,
+    length_problem,
+    read_media,
+    size_problem,
+    stored_of,
+)
 from sleap_lab.media.relink import relink
 
 NO, ROUGHLY, EXACTLY = Fit.NO, Fit.ROUGHLY, Fit.EXACTLY
@@ -86,6 +94,26 @@ def test_a_turned_video_has_the_size_that_is_shown(tmp_path, orange):
     labels = sio.Labels(videos=[closed(str(tmp_path / "turned.mp4"), shape=(4, 64, 48, 3))])
     relink(labels, tmp_path / "a.slp")
     assert size_problem(labels.videos[0]) is None
+    # Some readers leave the turn out; then labels are of a picture that is never read.
+    labels = sio.Labels(videos=[closed(str(tmp_path / "turned.mp4"), shape=(4, 48, 64, 3))])
+    relink(labels, tmp_path / "a.slp")
+    assert size_problem(labels.videos[0]) == "48x64 px instead of 64x48"
+    assert is_transposed(labels.videos[0], 64, 48)
+    assert not is_transposed(labels.videos[0], 48, 64)
+
+
+@pytest.mark.parametrize(
+    ("stored", "problem"),
+    [(6, None), (None, None), (12, "6 frames instead of 12"), (5, "6 frames instead of 5")],
+)
+def test_a_recording_with_other_frames_than_labels_store_is_told(video_path, stored, problem):
+    assert length_problem(closed(str(video_path), shape=(stored, 48, 64, 1)), 6) == problem
+
+
+def test_the_number_of_a_wrong_header_is_no_other_recording(video_path):
+    # The header says 6; labels that were made with a reader that counts, or that believes it.
+    assert length_problem(closed(str(video_path), shape=(6, 48, 64, 1)), 9) is None
+    assert length_problem(closed(str(video_path), shape=(9, 48, 64, 1)), 9) is None
 
 
 def test_sizes_of_older_labels_are_those_of_the_reader(tmp_path):
@@ -118,12 +146,12 @@ def test_what_cannot_be_read_does_not_fit(tmp_path):
 
 
 def test_an_interruption_while_a_size_is_read_is_not_lost(video_path, monkeypatch):
-    def coded_size(file):
+    def first_size(file):
         raise OSError(file) from KeyboardInterrupt()
 
     labels = sio.Labels(videos=[closed(str(video_path), shape=(6, 48, 64, 1))])
     relink(labels, video_path.parent / "a.slp")
-    monkeypatch.setattr(fitting, "_coded_size", coded_size)
+    monkeypatch.setattr(fitting, "_first_size", first_size)
     with pytest.raises(KeyboardInterrupt):
         size_problem(labels.videos[0])
 

@@ -12,10 +12,46 @@ from sleap_lab.media.images import (
     absent_images,
     ends_within_picture,
     is_there,
+    naming_notes,
     orientation_notes,
 )
 from sleap_lab.media.open_source import open_source
 from sleap_lab.settings.config import DataConfig
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ("1 2 3", None),
+        ("f0_t001 f0_t003 f0_t005", None),
+        ("01 02 05 06 07 09", "before 05.png, 09.png. Frames are counted without gaps."),
+        ("3 17 44 95", None),  # chosen images
+        ("s1_f9 s2_f1 s2_f2", None),
+        ("a b c", None),
+        ("18446744073709551617 18446744073709551618", None),
+        ("f1 f2 background", "2 kinds of names: f#.png (2), background.png (1). All are frames"),
+        ("t-1 t0 t1", "2 kinds of names: t#.png (2), t-#.png (1). All are frames"),
+    ],
+)
+def test_names_tell_that_images_are_no_gapless_recording(names, said):
+    notes = naming_notes([Path("/day") / f"{name}.png" for name in names.split()])
+    if said is None:
+        assert notes == []
+    else:
+        (note,) = notes
+        assert note.startswith("/day")
+        assert said in note
+
+
+def test_missing_images_of_a_folder_are_told(tmp_path):
+    for name in ("1", "2", "3", "5"):
+        Image.new("L", (8, 6), int(name)).save(tmp_path / f"{name}.png")
+    source = open_source(DataConfig(path=str(tmp_path)))
+    assert source.frames[:, 1].tolist() == [0, 1, 2, 3]
+    assert source.notes == (
+        f"{tmp_path}: numbers are missing in the names of its images before 5.png. "
+        "Frames are counted without gaps.",
+    )
 
 
 @pytest.fixture

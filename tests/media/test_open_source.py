@@ -703,3 +703,20 @@ def test_what_does_not_count_of_a_labels_file_is_noted_with_its_name(
         f"{tmp_path / 'a.slp'}: no instance uses the skeleton with nodes other: it was left out.",
     )
     assert (source.project is None) is predicting
+
+
+@pytest.mark.parametrize("predicting", [True, False])
+def test_a_recording_that_is_in_a_project_twice_is_told(
+    tmp_path, video_path, make_labels, predicting
+):
+    (tmp_path / "again.mp4").symlink_to(video_path)
+    guesses = [(0, 0, POSE), (1, 1, POSE)]
+    make_labels([video_path, tmp_path / "again.mp4", "gone.mp4"], predicted=guesses).save(
+        str(tmp_path / "a.slp"), verbose=False
+    )
+    source = open_source(DataConfig(path=str(tmp_path / "a.slp")), predicting=predicting)
+    (note,) = source.notes
+    assert note.startswith(
+        f"{tmp_path / 'a.slp'}: videos 0 and 1 are the same file, {video_path}: "
+        "they count as different recordings, with tracks of their own."
+    )

@@ -14,6 +14,7 @@ from sleap_lab.media.labels import read_labels, save_labels
 from sleap_lab.media.missing import MissingVideo, missing_frames
 from sleap_lab.media.open_source import open_source
 from sleap_lab.media.relink import refuse_mistaken
+from sleap_lab.media.source_checks import OTHER_RECORDING
 from sleap_lab.media.videos import open_reader
 from sleap_lab.settings.config import DataConfig
 
@@ -145,6 +146,15 @@ def test_a_video_of_another_length_is_another(tmp_path, project):
     ]
 
 
+def test_a_video_that_was_made_anew_with_other_frames_is_taken_with_a_warning(tmp_path, project):
+    video = make_video(tmp_path / "a" / "v.mp4")
+    labels = project(video)
+    make_video(video, frames=3)
+    assert open_source(DataConfig(path=str(labels))).notes == (
+        f"{video} has 3 frames instead of 6, as the labels say. {OTHER_RECORDING}",
+    )
+
+
 def test_a_video_of_another_size_in_the_very_place_is_taken_with_a_warning_where_none_fits(
     tmp_path, project
 ):
@@ -153,8 +163,7 @@ def test_a_video_of_another_size_in_the_very_place_is_taken_with_a_warning_where
     make_video(video, height=96)
     source = open_source(DataConfig(path=str(labels)))
     assert source.notes == (
-        f"{video} has 64x96 px instead of 64x48, as the labels say. "
-        "If it is another recording, its frames are the wrong ones.",
+        f"{video} has 64x96 px instead of 64x48, as the labels say. {OTHER_RECORDING}",
     )
     assert source.read(0, 0).shape[:2] == (96, 64)
     right = make_video(labels.parent / "v.mp4")
