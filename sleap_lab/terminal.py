@@ -39,6 +39,7 @@ LEAST_SECONDS_OF_SILENCE = 0.5
 
 MOST_CHARACTERS = 5000
 WIDTH_OF_FILES = 160  # columns of tables outside a terminal
+ROWS_OF_TERMINAL = 100
 
 messages = Console(stderr=True, highlight=False, soft_wrap=True)
 results = Console(
@@ -293,6 +294,11 @@ def text(lines: str) -> None:
 def width() -> int:
     """Return the columns that results have room for."""
     return results.width
+
+
+def most_rows() -> int | None:
+    """Return how many rows of a long list a terminal shows; None where all are written."""
+    return ROWS_OF_TERMINAL if results.is_terminal else None
 
 
 def table(rows: Iterable[tuple[str, str]]) -> None:

@@ -59,17 +59,18 @@ def _ls(words: list[str]) -> int:
     usual = Path(OUTPUTS)
     root = Path(words.pop(0)) if words and Path(words[0]).is_dir() else usual
     runs = chosen(find_all(root, jobs=jobs or root != usual), words) if root.is_dir() else []
-    if runs:
-        terminal.grid(COLUMNS, map(_row, runs), whole=True)
-    print(counted(len(runs), "run"))
+    shown = runs[: terminal.most_rows()]
+    if shown:
+        terminal.grid(COLUMNS, map(_row, shown), whole=True)
+    said = f", {len(shown)} of them shown; conditions select, and | less shows all"
+    print(counted(len(runs), "run") + (said if len(shown) < len(runs) else ""))
     return 0
 
 
 def _row(run: Any) -> tuple[str, ...]:
     from sleap_lab import terminal
-    from sleap_lab.runs.listing import config_of, data_of, key_metric, models_of, size_of
+    from sleap_lab.runs.listing import data_of, key_metric, models_of, size_of
 
-    settings = config_of(run)
     status = run.record.status
     if run.is_sweep and "jobs" in run.record.counts:
         counts = run.record.counts
@@ -79,8 +80,8 @@ def _row(run: Any) -> tuple[str, ...]:
         terminal.shown(run.folder),
         _local(run.record.started),
         status,
-        models_of(settings) or "–",
-        data_of(settings) or "–",
+        models_of(run.settings) or "–",
+        data_of(run.settings) or "–",
         key_metric(run) or "–",
         _size(size_of(run.folder)),
     )

@@ -108,7 +108,8 @@ def _belongs(name: str, values: Sequence[str], group: str, options: Sequence[str
 
 def _partition(levels: Sequence[str]) -> tuple[int, ...]:
     """Return which runs have the same level: for each run, the first one that is like it."""
-    return tuple(levels.index(level) for level in levels)
+    first: dict[str, int] = {}
+    return tuple(first.setdefault(level, i) for i, level in enumerate(levels))
 
 
 def effects(found: Sequence[Factor], runs: Pairs, metrics: Sequence[str]) -> list[Effect]:

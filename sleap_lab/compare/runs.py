@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from itertools import compress
+from math import isnan
 from pathlib import Path
 from typing import NamedTuple
 
@@ -62,6 +63,7 @@ class Comparison(NamedTuple):
         best_by: Metric that says which run is best; None where no run has one.
         best: Indices of the best runs: the one called best, then those that are as good by that
             metric; none where all are.
+        order: Indices of all runs from the best on, as far as one metric tells.
         decided_by: What decides between these; None where there is one.
         warnings: Reasons why numbers cannot be compared, and runs that are left out.
         notes: What the differences are based on.
@@ -77,6 +79,7 @@ class Comparison(NamedTuple):
     effects: list[Effect]
     best_by: str | None
     best: list[int]
+    order: list[int]
     decided_by: str | None
     warnings: list[str]
     notes: list[str]
@@ -104,7 +107,7 @@ def compare(folders: Sequence[Path], left_out: Sequence[str] = ()) -> Comparison
     settings = _differing(
         [{key: text(value) for key, value in run.settings.items()} for run in runs], absent="null"
     )
-    best_by, best, decided_by = _best(runs)
+    best_by, best, order, decided_by = _best(runs)
     names, columns = _names(runs, best_by)
     changes = [pairs.changes(0, other) for other in range(1, len(runs))]
     lines = [
@@ -129,6 +132,7 @@ def compare(folders: Sequence[Path], left_out: Sequence[str] = ()) -> Comparison
             effects(varied, pairs, columns) if len(runs) > 2 else [],
             best_by,
             best,
+            order,
             decided_by,
             [*_warnings(runs), *left_out],
             _notes(runs, pairs),
@@ -247,23 +251,26 @@ def _parts(runs: Sequence[ComparedRun], pairs: Pairs) -> dict[str, dict[str, lis
     return lines
 
 
-def _best(runs: Sequence[ComparedRun]) -> tuple[str | None, list[int], str | None]:
-    """Return the metric that decides, the runs that are best by it, and what decides between them.
+def _best(runs: Sequence[ComparedRun]) -> tuple[str | None, list[int], list[int], str | None]:
+    """Return the metric that decides, the runs that are best by it, all in its order, and more.
 
-    Where all are equal by it, it is the next one that differs.
+    Where all are equal by it, it is the next one that differs. The last value is what decides
+    between the best.
     """
     jobs = [Job(number, run.folder, (), run.summary) for number, run in enumerate(runs)]
     best = best_job(jobs, _objective(runs))
     if best is not None and (second := best.second_of(len(runs))) is not None:
         best = best_job(jobs, Objective(second))
+    order = list(range(len(runs)))
     if best is None:
-        return None, [], None
+        return None, [], order, None
     equal = [best.job.number, *best.tied]
-    return (
-        best.criterion,
-        equal if len(equal) < len(runs) else [],
-        best.decided_by if len(equal) < len(runs) else None,
-    )
+    if len(equal) == len(runs):
+        return best.criterion, [], order, None
+    values = [job.numbers.get(best.criterion, NAN) for job in jobs]
+    worse = [value if best.minimize else -value for value in values]
+    rest = sorted({*order} - {*equal}, key=lambda i: (isnan(worse[i]), worse[i], i))
+    return best.criterion, equal, [*equal, *rest], best.decided_by
 
 
 def _objective(runs: Sequence[ComparedRun]) -> Objective:

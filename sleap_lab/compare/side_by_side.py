@@ -13,6 +13,7 @@ from sleap_lab.sweeps.importance import importances, verdict
 from sleap_lab.sweeps.table import SPEED
 
 FEW_RUNS = 3
+MOST_RUNS = 50
 MOST_METRICS = 6
 MOST_FACTORS = 4
 MOST_EFFECTS = 12
@@ -86,7 +87,8 @@ def _row(line: Line) -> tuple[str, ...]:
 def _many(comparison: Comparison, width: int) -> Iterator[str]:
     differ, same = columns_apart(comparison)
     chosen = _fitting(comparison, differ[:MOST_METRICS], width)
-    yield _of_runs(comparison, chosen)
+    more = len(comparison.runs) - len(_shown_runs(comparison))
+    yield _of_runs(comparison, chosen) + (f"\n{more} more runs are on the page" if more else "")
     has_marks = any(change.verdict for line in chosen for change in line.changes)
     first = comparison.runs[0].name
     said = [f"▲ ▼ better or worse than {first} by more than chance"] if has_marks else []
@@ -124,20 +126,28 @@ def _fitting(comparison: Comparison, lines: Sequence[Line], width: int) -> Seque
 
 
 def _of_runs(comparison: Comparison, lines: Sequence[Line]) -> str:
-    """Return a table with a line for each run: its settings, and its metrics."""
+    """Return a table with a line for each run that is shown: its settings, and its metrics."""
     factors = comparison.factors[:MOST_FACTORS]
     levels = [brief(factor.levels) for factor in factors]
     header = ["run", *(short(factor.name) for factor in factors)]
     rows = [[*header, *(short(line.name) for line in lines)]]
     texts = [alike(line.values) for line in lines]
-    for i, run in enumerate(comparison.runs):
+    for i in _shown_runs(comparison):
         cells = [
             values[i] + (MARKS[line.changes[i - 1].verdict] if i else "")
             for line, values in zip(lines, texts, strict=True)
         ]
-        name = run.name + MARK_OF[standing(comparison, i)]
+        name = comparison.runs[i].name + MARK_OF[standing(comparison, i)]
         rows.append([name, *(level[i] for level in levels), *cells])
     return _grid(rows)
+
+
+def _shown_runs(comparison: Comparison) -> list[int]:
+    """Return the runs that are shown: all, or of very many the first and then the best."""
+    order = comparison.order
+    if len(order) <= MOST_RUNS:
+        return sorted(order)
+    return [0, *(i for i in order if i != 0)][:MOST_RUNS]
 
 
 def _of_effects(comparison: Comparison, lines: Sequence[Line]) -> str:

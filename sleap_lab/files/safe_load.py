@@ -31,6 +31,8 @@ MAX_YAML_NODES = 100_000
 A training config has a few hundred.
 """
 TOO_MANY_NODES = f"it has more than {MAX_YAML_NODES} entries, its references written out"
+MAX_DEPTH = 50
+"""Levels of a YAML file that are left to the loader in C, which calls itself for each."""
 HDF5_RATIO = 100
 HDF5_FREE = 16_000_000
 """Bytes that the arrays of an HDF5 file may always hold.
@@ -63,7 +65,39 @@ def read_yaml(path: Path) -> Any:
         ValueError: It is no YAML of plain values, or too large, with or without its references
             written out.
     """
+    return _parsed(_read_text(path, MAX_YAML))
+
+
+def read_own_yaml(path: Path) -> Any:
+    """Read a YAML file as this package writes them, in a fifth of the time.
+
+    The loader in C reads what PyYAML writes, and is asked for nothing else: a file that it refuses,
+    or that is deep or has references, is read as any other.
+
+    Raises:
+        OSError: It cannot be opened.
+        ValueError: What `read_yaml` refuses.
+    """
     text = _read_text(path, MAX_YAML)
+    with suppress(yaml.YAMLError, AttributeError, ValueError):  # it may be missing in PyYAML
+        if _is_shallow(text):
+            return yaml.load(text, yaml.CSafeLoader)
+    return _parsed(text)
+
+
+def _is_shallow(text: str) -> bool:
+    """Return whether a YAML text has few levels, not too many nodes, and no references."""
+    depth = 0
+    for count, event in enumerate(yaml.parse(text, yaml.CSafeLoader)):
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH or count > MAX_YAML_NODES or isinstance(event, yaml.AliasEvent):
+            return False
+    return True
+
+
+def _parsed(text: str) -> Any:
+    """Return the plain values of a YAML text."""
     try:
         loader = _Loader(text)
         try:

@@ -5,6 +5,7 @@ import operator
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +43,13 @@ class ListedRun:
     @property
     def job(self) -> Path:
         """A folder with a snapshot: its own, or that of a sweep's first job."""
-        jobs = sorted(self.folder.glob(f"*/{RUN_FILE}")) if self.is_sweep else []
-        return jobs[0].parent if jobs else self.folder
+        jobs = self.folder.glob(f"*/{RUN_FILE}") if self.is_sweep else ()
+        return min((path.parent for path in jobs), default=self.folder)
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """Its settings, or those of a sweep's first job; they are read where they are needed."""
+        return flatten(read_document(self.job, "config.yaml") or {})
 
 
 def find_all(root: Path, *, jobs: bool = False) -> list[ListedRun]:
@@ -92,11 +98,6 @@ def open_one(word: str) -> ListedRun:
     raise ConfigError(
         f"runs: {word} holds no run (there is no {RUN_FILE}); sleap-lab runs ls shows those there"
     )
-
-
-def config_of(run: ListedRun) -> dict[str, Any]:
-    """Return the settings of a run, or those of a sweep's first job."""
-    return flatten(read_document(run.job, "config.yaml") or {})
 
 
 def models_of(settings: dict[str, Any]) -> str:
@@ -184,14 +185,13 @@ def _value(run: ListedRun, name: str) -> Any:
         return numbers[name]
     if name in ("status", "host", "error"):
         return getattr(run.record, name)
-    settings = config_of(run)
     if name == "model":
-        return models_of(settings)
+        return models_of(run.settings)
     if name == "data":
-        return data_of(settings)
+        return data_of(run.settings)
     if name in GROUPS:
         return run.record.choices.get(name)
-    return settings.get(name)
+    return run.settings.get(name)
 
 
 def _number(value: Any) -> float | None:

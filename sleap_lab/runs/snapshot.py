@@ -23,7 +23,7 @@ import yaml
 from sleap_lab.errors import RunError
 from sleap_lab.files.atomic import replacing
 from sleap_lab.files.hashes import file_facts, file_stamp
-from sleap_lab.files.safe_load import read_json, read_yaml
+from sleap_lab.files.safe_load import read_json, read_own_yaml
 from sleap_lab.runs.context import RunContext
 from sleap_lab.runs.slurm import job_id
 from sleap_lab.settings.config import Config, keys
@@ -165,7 +165,7 @@ def read_document(folder: Path, name: str) -> Any:
         return None
     try:
         if path.suffix == ".yaml":
-            return read_yaml(path)
+            return read_own_yaml(path)
         return (
             read_json(path)
             if path.suffix == ".json"

@@ -1,9 +1,12 @@
 """The verb `runs`, as it is typed."""
 
 import io
+from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from sleap_lab import terminal
 from sleap_lab.cli.runs import _size, run_runs
 from sleap_lab.errors import ConfigError
 
@@ -31,6 +34,24 @@ def test_runs_are_listed_shown_and_tagged(run_folder, capsys):
     assert "status finished" in said
     assert "tag animal mouse" in said
     assert "eval/oks_map 0.75" in said
+
+
+def test_a_terminal_shows_the_newest_and_says_how_to_see_all(
+    run_folder, logger, make_run, capsys, monkeypatch
+):
+    make_run(Path("outputs/day/two"), logger, started="2099-01-01T00:00:00+00:00")
+    monkeypatch.setattr(terminal, "most_rows", lambda: 1)
+    assert run_runs(["ls"]) == 0
+    assert "outputs/day/two" in (said := told(capsys))
+    assert "outputs/day/one" not in said
+    assert said.endswith("2 runs, 1 of them shown; conditions select, and | less shows all")
+    assert terminal.ROWS_OF_TERMINAL == 100
+
+
+def test_what_a_file_or_a_pipe_gets_is_whole(monkeypatch):
+    assert terminal.most_rows() is None
+    monkeypatch.setattr(terminal, "results", Console(force_terminal=True))
+    assert terminal.most_rows() == terminal.ROWS_OF_TERMINAL
 
 
 def test_a_run_moves_to_another_machine(run_folder, capsys, tmp_path, monkeypatch):

@@ -114,6 +114,13 @@ def test_many_runs_are_a_line_each(sweep):
     assert len(notes) == 1 + 1
 
 
+def test_of_very_many_runs_the_first_and_the_best_have_a_line(sweep, monkeypatch):
+    monkeypatch.setattr("sleap_lab.compare.side_by_side.MOST_RUNS", 3)
+    runs = as_text(sweep).split("\n\n")[0].splitlines()
+    assert runs[-1] == "21 more runs are on the page"
+    assert [line.split()[1] for line in runs[1:-1]] == ["0", "11", "23"]
+
+
 @pytest.mark.parametrize("width", [60, 80, 100])
 def test_tables_fit_a_terminal(sweep, width):
     said = as_text(sweep, width)

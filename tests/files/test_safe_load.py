@@ -9,6 +9,7 @@ from contextlib import suppress
 import h5py
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
@@ -20,6 +21,7 @@ from sleap_lab.files.safe_load import (
     check_pickle,
     read_arrays,
     read_json,
+    read_own_yaml,
     read_yaml,
 )
 
@@ -113,6 +115,42 @@ def test_any_text_is_read_or_refused(tmp_path_factory, text):
     path.write_text(text, encoding="utf-8")
     with suppress(ValueError):
         read_yaml(path)
+
+
+PLAIN = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
+
+
+@given(st.recursive(PLAIN, lambda part: st.lists(part) | st.dictionaries(st.text(), part)))
+def test_own_files_are_read_as_any_other(tmp_path_factory, content):
+    path = tmp_path_factory.getbasetemp() / "own.yaml"
+    path.write_bytes(yaml.safe_dump(content, sort_keys=False, allow_unicode=True).encode())
+    assert read_own_yaml(path) == read_yaml(path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 3000,
+        "- " * 3000 + "1",
+        "a: " + "[" * 60 + "]" * 60,
+        "a: &x [1]\nb: *x",
+        "&a [*a]",
+        "a: 2026-99-99",
+        "a: [1, 2",
+        "a: 1\n---\nb: 2",
+        "!!python/name:os.system",
+        "",
+    ],
+    ids=range(10),
+)
+def test_a_changed_own_file_is_read_or_refused_as_any_other(tmp_path, text):
+    def outcome(read):
+        try:
+            return read(yaml_of(tmp_path, text))
+        except ValueError as error:
+            return str(error)
+
+    assert outcome(read_own_yaml) == outcome(read_yaml)
 
 
 # ---- arrays

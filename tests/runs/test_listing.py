@@ -8,7 +8,6 @@ from sleap_lab.errors import ConfigError
 from sleap_lab.runs.listing import (
     ListedRun,
     chosen,
-    config_of,
     data_of,
     find_all,
     key_metric,
@@ -63,10 +62,10 @@ def test_a_damaged_run_is_listed_as_failed(outputs):
 
 def test_what_a_line_says(outputs):
     run = open_one(str(outputs / "day1" / "a"))
-    settings = config_of(run)
+    settings = run.settings
     assert (models_of(settings), data_of(settings)) == ("unet", "a.mp4")
     assert key_metric(run) == "oks_map 0.75"
-    assert models_of(config_of(open_one(str(outputs / "multirun" / "c")))) == "unet"
+    assert models_of(open_one(str(outputs / "multirun" / "c")).settings) == "unet"
     before = size_of(run.folder)
     (run.folder / "more").write_bytes(b"x" * 100)
     assert size_of(run.folder) == before + 100
