@@ -28,6 +28,7 @@ MAX_ARTIFACT_BYTES = 50_000_000
 MAX_VALUE = 5000
 MAX_METRICS_AT_ONCE = 800  # of 1,000 entries that MLflow accepts at once
 MAX_BATCH = 100  # parameters or tags that it accepts at once
+MAX_RUNS_AT_ONCE = 100  # with all they hold, so that an answer takes no longer than it may
 
 COMPLETE_TAG = "sleap_lab.complete"
 """Tag with the end of the attempt that the MLflow run holds completely.
@@ -72,11 +73,17 @@ class Opened(NamedTuple):
     tags: Mapping[str, str]
 
 
-def is_complete(store: Store, run: RunSummary) -> bool:
-    """Return whether the store holds all of a run; a deleted one counts as complete."""
-    found = find(store, run.mlflow)
+def is_complete(store: Store, run: RunSummary, known: Mapping[str, Any] | None = None) -> bool:
+    """Return whether the store holds all of a run; a deleted one counts as complete.
+
+    Args:
+        store: The open store.
+        run: The run.
+        known: Runs that were just looked up, by id.
+    """
+    found = find(store, run.mlflow, known)
     if found is None or found.info.lifecycle_stage == DELETED:
-        return is_deleted(store, run)
+        return found is not None or _is_missing(store, run)
     return (
         found.data.tags.get(COMPLETE_TAG) == (run.ended or run.started)
         and found.info.status != "RUNNING"
@@ -86,9 +93,12 @@ def is_complete(store: Store, run: RunSummary) -> bool:
 def is_deleted(store: Store, run: RunSummary) -> bool:
     """Return whether the user deleted a run in exactly this store, permanently or restorably."""
     found = find(store, run.mlflow)
-    if found is None:
-        return store.created != "" and (run.mlflow or {}).get("experiment") == store.created
-    return found.info.lifecycle_stage == DELETED
+    return _is_missing(store, run) if found is None else found.info.lifecycle_stage == DELETED
+
+
+def _is_missing(store: Store, run: RunSummary) -> bool:
+    """Return whether a run that is not in this store was."""
+    return store.created != "" and (run.mlflow or {}).get("experiment") == store.created
 
 
 def open_run(store: Store, folder: Path, name: str, run: RunSummary, entry: MlflowRun) -> Opened:
@@ -252,9 +262,21 @@ def _upload(store: Store, run_id: str, path: Path, folder: str | None) -> None:
         store.client.log_artifact(run_id, str(path), folder)
 
 
-def nest(store: Store, recorded: Mapping[str, str] | None, parent_run_id: str) -> None:
-    """Put a logged run under a parent that was opened after it."""
-    run = find(store, recorded)
+def nest(
+    store: Store,
+    recorded: Mapping[str, str] | None,
+    parent_run_id: str,
+    known: Mapping[str, Any] | None = None,
+) -> None:
+    """Put a logged run under a parent that was opened after it.
+
+    Args:
+        store: The open store.
+        recorded: The `mlflow` of the run's summary.
+        parent_run_id: The parent.
+        known: Runs that were just looked up, by id.
+    """
+    run = find(store, recorded, known)
     if (
         run is not None
         and run.info.lifecycle_stage != DELETED
@@ -268,11 +290,44 @@ def milliseconds(time: str) -> int:
     return round(datetime.fromisoformat(time).timestamp() * 1000)
 
 
-def find(store: Store, recorded: Mapping[str, str] | None) -> Any:
+def children(store: Store, parent: Mapping[str, str] | None) -> dict[str, Any]:
+    """Return the runs nested under a parent by id, deleted ones too, with few requests.
+
+    Args:
+        store: The open store.
+        parent: The `mlflow` of the parent's summary.
+    """
+    from mlflow.entities import ViewType
+
+    if parent is None or "run_id" not in parent:
+        return {}
+    found: dict[str, Any] = {}
+    condition, token = f"tags.`{PARENT_TAG}` = '{parent['run_id']}'", None
+    while token is None or token:
+        page = store.client.search_runs(
+            [parent.get("experiment_id", store.experiment_id)],
+            condition,
+            ViewType.ALL,
+            MAX_RUNS_AT_ONCE,
+            page_token=token,
+        )
+        found |= {run.info.run_id: run for run in page}
+        token = page.token or ""
+    return found
+
+
+def find(
+    store: Store, recorded: Mapping[str, str] | None, known: Mapping[str, Any] | None = None
+) -> Any:
     """Return the recorded run if this store has it, deleted or not, else None.
 
     A run is identified by its id or key, which are unique, and not by the address of the store,
     which may change.
+
+    Args:
+        store: The open store.
+        recorded: The `mlflow` of the run's summary.
+        known: Runs that were just looked up, by id; the store is not asked for these.
     """
     from mlflow.entities import ViewType
     from mlflow.exceptions import MlflowException
@@ -280,6 +335,8 @@ def find(store: Store, recorded: Mapping[str, str] | None) -> Any:
     if recorded is None:
         return None
     if "run_id" in recorded:
+        if known and recorded["run_id"] in known:
+            return known[recorded["run_id"]]
         try:
             return store.client.get_run(recorded["run_id"])
         except MlflowException as error:

@@ -19,7 +19,15 @@ from sleap_lab.runs.mlflow_log import (
     parameters,
     sweep_name,
 )
-from sleap_lab.runs.mlflow_run import MlflowRun, fill_run, is_complete, is_deleted, nest, open_run
+from sleap_lab.runs.mlflow_run import (
+    MlflowRun,
+    children,
+    fill_run,
+    is_complete,
+    is_deleted,
+    nest,
+    open_run,
+)
 from sleap_lab.runs.snapshot import read_document
 from sleap_lab.runs.store import Store, open_store, prepare_store
 from sleap_lab.runs.summary import SWEEP_FILE, RunSummary, overridden
@@ -127,7 +135,8 @@ def log_sweep(folder: Path, logger: LoggerConfig, outputs_root: Path) -> None:
     try:
         store = open_store(logger, outputs_root)
         sweep, jobs = summary.read(folder, SWEEP_FILE), read_jobs(folder)
-        missing = {*unlogged(store, jobs)}
+        known = children(store, sweep.mlflow)
+        missing = {*_unlogged(store, jobs, known)}
         if is_deleted(store, sweep) or (not missing and is_complete(store, sweep)):
             return
         best = best_job(jobs, read_objective(folder))
@@ -138,7 +147,7 @@ def log_sweep(folder: Path, logger: LoggerConfig, outputs_root: Path) -> None:
             if job in missing:
                 mirror_job(store, job, titles, logger, opened.id, objective)
             elif job.run is not None:
-                nest(store, job.run.mlflow, opened.id)
+                nest(store, job.run.mlflow, opened.id, known)
         fill_run(
             store,
             opened,
@@ -150,12 +159,21 @@ def log_sweep(folder: Path, logger: LoggerConfig, outputs_root: Path) -> None:
         raise later(folder, error) from error
 
 
-def unlogged(store: Store, jobs: Sequence[Job]) -> list[Job]:
+def holds_all(store: Store, sweep: RunSummary, folder: Path) -> bool:
+    """Return whether the store holds all of a sweep, and of each of its jobs that has ended."""
+    return is_complete(store, sweep) and not _unlogged(
+        store, read_jobs(folder), children(store, sweep.mlflow)
+    )
+
+
+def _unlogged(store: Store, jobs: Sequence[Job], known: Mapping[str, Any]) -> list[Job]:
     """Return the jobs that have ended and that the store does not hold completely."""
     return [
         job
         for job in jobs
-        if job.run is not None and job.run.status != "running" and not is_complete(store, job.run)
+        if job.run is not None
+        and job.run.status != "running"
+        and not is_complete(store, job.run, known)
     ]
 
 

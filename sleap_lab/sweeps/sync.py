@@ -12,8 +12,8 @@ from sleap_lab.runs.mlflow_run import is_complete, is_deleted
 from sleap_lab.runs.store import ARTIFACT_FOLDER, Store, first_line, prepare_store, store_uri
 from sleap_lab.settings.config import LoggerConfig
 from sleap_lab.sweeps.ledger import read_plan
-from sleap_lab.sweeps.mlflow_log import log_sweep, unlogged
-from sleap_lab.sweeps.results import finish_sweep, read_jobs
+from sleap_lab.sweeps.mlflow_log import holds_all, log_sweep
+from sleap_lab.sweeps.results import finish_sweep
 
 # This command does nothing but logging, so it can wait for a slow server.
 PATIENCE = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "60", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3"}
@@ -103,9 +103,7 @@ def _sync(folder: Path, logger: LoggerConfig, outputs_root: Path, store: Store |
             raise store
         if is_deleted(store, run):
             return "left out: deleted in MLflow"
-        if is_complete(store, run) and not (
-            _is_sweep(folder) and unlogged(store, read_jobs(folder))
-        ):
+        if holds_all(store, run, folder) if _is_sweep(folder) else is_complete(store, run):
             return "already logged"
         if _is_sweep(folder):
             finish_sweep(folder, interrupted=run.status == "interrupted")

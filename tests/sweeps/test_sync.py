@@ -7,9 +7,10 @@ import sys
 from dataclasses import replace
 
 import pytest
+from mlflow import MlflowClient
 
 from sleap_lab.errors import RunError
-from sleap_lab.runs import summary
+from sleap_lab.runs import mlflow_run, summary
 from sleap_lab.runs.mlflow_log import log_run
 from sleap_lab.runs.store import open_store
 from sleap_lab.runs.summary import SWEEP_FILE
@@ -87,6 +88,32 @@ def test_a_job_that_was_missed_is_added_to_its_sweep(root, logger, store, make_s
     make_run(sweep / "1", logger, job=1)
     assert sync([], outputs_root=root) == {sweep: "logged"}
     assert len(runs(store)) == 1 + 2
+
+
+def test_the_jobs_of_a_sweep_are_looked_up_together(
+    root, logger, store, make_sweep, make_run, monkeypatch
+):
+    sweep = make_sweep(root / "sweep", *[{}] * 4, {"status": None}, logger=logger)
+    begin_sweep(sweep, ["sleap-lab"])
+    finish_sweep(sweep)
+    assert sync([], outputs_root=root) == {sweep: "logged"}
+    gone = summary.read(sweep / "2").mlflow["run_id"]
+    store.client.delete_run(gone)
+    asked = []
+    get_run = MlflowClient.get_run
+    monkeypatch.setattr(mlflow_run, "MAX_RUNS_AT_ONCE", 2)
+    monkeypatch.setattr(
+        MlflowClient,
+        "get_run",
+        lambda client, run_id: asked.append(run_id) or get_run(client, run_id),
+    )
+    assert sync([], outputs_root=root) == {sweep: "already logged"}
+    jobs = {summary.read(sweep / str(i)).mlflow["run_id"] for i in range(4)}
+    assert not jobs & {*asked}
+    make_run(sweep / "4", logger, job=4)
+    assert sync([], outputs_root=root) == {sweep: "logged"}
+    assert not jobs & {*asked}
+    assert len(runs(store)) == 1 + 5 - 1
 
 
 def test_another_address_may_be_given(root, logger, store, make_run):
