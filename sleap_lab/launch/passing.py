@@ -160,15 +160,20 @@ def _pass_on(
         return list(jobs)
     _wait(jobs)
     if queue.is_slurm(launcher):
-        queue.say_what_never_began(
+        of_name = dict(zip(names, jobs, strict=True))
+        absent = queue.wait_for_records(
             sweep.folder,
-            {
-                job.name_in(sweep.folder): job.number
-                for job in jobs
-                if not began(job) and ended(job) is None
-            },
+            [name for name, job in of_name.items() if not _has_record(job)],
+            lambda name: _has_record(of_name[name]),
         )
+        _wait(jobs)
+        queue.say_what_never_began(sweep.folder, {name: of_name[name].number for name in absent})
     return []
+
+
+def _has_record(job: Job) -> bool:
+    """Return whether a job has begun, or ended, since its state was last read."""
+    return began(job) or ended(job) is not None
 
 
 def _runs_elsewhere(job: Job) -> bool:

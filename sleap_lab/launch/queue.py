@@ -4,10 +4,11 @@ submitit hands them in. It would then ask `sacct` how they are, which many clust
 """
 
 import json
-from collections.abc import Container, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event
+from time import monotonic, sleep
 from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus
@@ -24,6 +25,9 @@ RECORD = "submitted.json"
 LEAST_SECONDS, MOST_SECONDS = 1.0, 30.0
 PART = 0.05
 """Seconds between two looks at the queue; in between as a part of the time that has passed."""
+
+SECONDS_OF_DELAY = 60.0  # until a shared folder shows a file: for that long NFS trusts what it knew
+SECONDS_BETWEEN_LOOKS = 1.0
 
 ORDINARY = {"None", "Resources", "Priority", "BeginTime", "JobArrayTaskLimit", "Cleaning", "Prolog"}
 """Reasons for which a job of a busy cluster waits, in Slurm's words."""
@@ -77,6 +81,34 @@ def wait(ids: Sequence[str], all_ended: Event) -> None:
 def cancel(folder: Path, names: Sequence[str]) -> None:
     """Take jobs of a sweep out of Slurm's queue, where they are in it."""
     slurm.cancel(list(still_queued(folder, names).values()))
+
+
+def wait_for_records(
+    folder: Path, names: Sequence[str], is_there: Callable[[str], bool]
+) -> list[str]:
+    """Wait until the records of jobs that ran to their end are seen here.
+
+    A shared folder may show for a minute that there is no file where another machine has made one.
+    Listing the folder asks its server again.
+
+    Args:
+        folder: The sweep folder.
+        names: Names of the jobs' folders in it.
+        is_there: Whether the record of a job is seen.
+
+    Returns:
+        The names of jobs whose record is not seen.
+    """
+    ids = _read(folder)
+    late = [name for name in names if name in ids and slurm.ran(ids[name])]
+    end = monotonic() + SECONDS_OF_DELAY
+    while late and monotonic() < end:
+        with suppress(OSError):
+            list(folder.iterdir())
+        late = [name for name in late if not is_there(name)]
+        if late:
+            sleep(SECONDS_BETWEEN_LOOKS)
+    return [name for name in names if not is_there(name)]
 
 
 def say_what_never_began(folder: Path, numbers: Mapping[str, int]) -> None:

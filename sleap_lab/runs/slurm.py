@@ -44,6 +44,11 @@ def word(job: str) -> str | None:
     return None if state in NOT_OVER else f"Slurm says {state} of job {job}"
 
 
+def ran(job: str) -> bool:
+    """Return whether a job ended by itself, well or not, as far as Slurm can tell."""
+    return facts(job).get("JobState") in ("COMPLETED", "FAILED")
+
+
 def partitions() -> list[dict[str, str]]:
     """Return what Slurm knows of each partition, by its names; empty if it cannot tell."""
     told = _ask("scontrol", "--oneliner", "show", "partition") or ""

@@ -229,18 +229,23 @@ def settle(folder: Path, name: str = RUN_FILE, *, cause: str | None = None) -> R
         name: The file in it.
         cause: What ended the process, where that is known.
     """
+    found = read(folder, name)
+    if found.status != "running" or is_alive(folder, found, name):
+        return found
+    reason = cause or announced_stop(folder)
+    if reason is None:
+        told = slurm.word(found.slurm_job) if found.slurm_job else None
+        reason = (
+            f"process {found.pid} on {found.host} ended without a word "
+            f"({told or 'killed, out of memory, power'})"
+        )
+    # Meanwhile it may have recorded its end, or have begun again.
     summary = read(folder, name)
-    if summary.status == "running" and not is_alive(folder, summary, name):
-        summary.status = "interrupted"
-        summary.error = cause or announced_stop(folder)
-        if summary.error is None:
-            told = slurm.word(summary.slurm_job) if summary.slurm_job else None
-            summary.error = (
-                f"process {summary.pid} on {summary.host} ended without a word "
-                f"({told or 'killed, out of memory, power'})"
-            )
-        summary.ended = datetime.fromtimestamp((folder / name).stat().st_mtime, UTC).isoformat()
-        write(folder, summary, name)
+    if stamp(summary) != stamp(found):
+        return summary
+    summary.status, summary.error = "interrupted", reason
+    summary.ended = datetime.fromtimestamp((folder / name).stat().st_mtime, UTC).isoformat()
+    write(folder, summary, name)
     return summary
 
 

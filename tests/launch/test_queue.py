@@ -1,5 +1,6 @@
 """Jobs in the queue of Slurm; tests/cluster does the same with a real one."""
 
+from collections import Counter
 from threading import Event
 
 import pytest
@@ -73,6 +74,24 @@ def test_waiting_ends_with_the_queue_or_with_the_jobs(monkeypatch, capsys):
     ended.set()
     monkeypatch.setattr(slurm, "queue", lambda: {"14_0": "None"})
     queue.wait(["14_0"], ended)
+
+
+def test_records_that_a_shared_folder_shows_late_are_waited_for(tmp_path, monkeypatch):
+    """Job 0 shows after two looks, 1 never; 2 was cancelled, so nobody waits for it."""
+    states = {"14_0": "COMPLETED", "14_1": "FAILED", "14_2": "CANCELLED"}
+    queue._note(tmp_path, {"0": "14_0", "1": "14_1", "2": "14_2"})
+    monkeypatch.setattr(slurm, "facts", lambda job: {"JobState": states[job]})
+    monkeypatch.setattr(queue, "SECONDS_BETWEEN_LOOKS", 0.001)
+    monkeypatch.setattr(queue, "SECONDS_OF_DELAY", 0.1)
+    looks = Counter()
+
+    def is_there(name):
+        looks[name] += 1
+        return name == "0" and looks[name] > 2
+
+    assert queue.wait_for_records(tmp_path, ["0", "1", "2"], is_there) == ["1", "2"]
+    assert looks["1"] > 2
+    assert looks["2"] == 1
 
 
 def test_jobs_that_wait_for_more_than_their_turn_are_shown_once(monkeypatch, capsys):

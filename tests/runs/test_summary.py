@@ -111,6 +111,24 @@ def test_a_lock_says_more_than_the_number_of_a_process(tmp_path, dead_process):
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["run.json", "run.lock"]
 
 
+@pytest.mark.parametrize(
+    "meanwhile", [{"status": "finished", "ended": "2026-01-01"}, {"started": "2026-01-01"}]
+)
+def test_a_run_that_ends_or_begins_again_while_it_is_looked_at_is_left(
+    tmp_path, dead_process, monkeypatch, meanwhile
+):
+    run = RunSummary(pid=dead_process)
+    summary.write(tmp_path, run)
+    changed = replace(run, **meanwhile)
+
+    def is_alive(folder, *_):
+        summary.write(folder, changed)  # and its lock is released
+        return False
+
+    monkeypatch.setattr(summary, "is_alive", is_alive)
+    assert settle(tmp_path) == summary.read(tmp_path) == changed
+
+
 def test_what_ended_a_process_may_be_known(tmp_path, dead_process):
     summary.write(tmp_path, RunSummary(pid=dead_process))
     assert settle(tmp_path, cause="interrupted by the user").error == "interrupted by the user"
