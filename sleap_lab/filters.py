@@ -93,8 +93,8 @@ def overlap_oks(points: np.ndarray) -> np.ndarray:
         (n, n) in [0, 1]; 0 where the first pose's box has no area or no node is visible in both.
     """
     area = np.nan_to_num(areas(bounding_boxes(points)))[:, None]
-    distance = ((points[:, None] - points) ** 2).sum(axis=-1)
-    shared = ~np.isnan(distance)
+    squared = ((points[:, None] - points) ** 2).sum(axis=-1)
+    shared = ~np.isnan(squared)
     scale = 2 * np.where(area > 0, area, 1.0) * OVERLAP_OKS_STDDEV**2
-    kernel = np.where(shared, np.exp(-distance / scale[..., None]), 0.0)
+    kernel = np.where(shared, np.exp(-squared / scale[..., None]), 0.0)
     return np.where(area > 0, kernel.sum(axis=-1) / np.maximum(shared.sum(axis=-1), 1), 0.0)

@@ -135,24 +135,14 @@ def video_table(source: Source, bad_frames: Sequence[Frame]) -> list[dict[str, A
     for i, video in enumerate(source.videos):
         requested = int((source.frames[:, 0] == i).sum())
         bad = [frame for frame in bad_frames if frame.video == i]
-        status = (
-            "no frames"
-            if not requested
-            else "ok"
-            if not bad
-            else "partial"
-            if len(bad) < requested
-            else "unreadable"
-        )
-        problem = bad[0].problem if bad else ""
         rows.append(
             {
                 "video": video_name(video),
                 "asked": requested,
                 "read": requested - len(bad),
                 "bad": len(bad),
-                "status": status,
-                "problem": problem,
+                "status": _status(requested, len(bad)),
+                "problem": bad[0].problem if bad else "",
             }
         )
     for path, problem in source.unreadable:
@@ -167,6 +157,15 @@ def video_table(source: Source, bad_frames: Sequence[Frame]) -> list[dict[str, A
             }
         )
     return rows
+
+
+def _status(requested: int, bad: int) -> str:
+    """Return how a video was read, of which some of the requested frames are unreadable."""
+    if not requested:
+        return "no frames"
+    if not bad:
+        return "ok"
+    return "partial" if bad < requested else "unreadable"
 
 
 def bad_ranges(source: Source, bad_frames: Sequence[Frame]) -> list[dict[str, Any]]:
@@ -234,15 +233,14 @@ def bad_frame_notes(source: Source, bad_frames: Sequence[Frame]) -> list[str]:
             "What it holds was used; copy it again from where it was recorded."
         )
     if bad_frames:
-        several = len({frame.video for frame in bad_frames})
-        frames = (
-            f"in {several} videos"
-            if several > 1
-            else listed([where["frames"] for where in bad_ranges(source, bad_frames)], 20)
+        videos = len({frame.video for frame in bad_frames})
+        where = (
+            f" in {videos} videos"
+            if videos > 1
+            else ": " + listed([part["frames"] for part in bad_ranges(source, bad_frames)], 20)
         )
         notes.append(
-            f"{counted(len(bad_frames), 'frame')} "
-            f"could not be read{' ' if several > 1 else ': '}{frames}. "
+            f"{counted(len(bad_frames), 'frame')} could not be read{where}. "
             f"The first: {bad_frames[0].problem}"
         )
     return notes

@@ -78,7 +78,7 @@ def fit(video: sio.Video, files: Files, last: int) -> tuple[Fit, str]:
     try:
         if isinstance(files, str) and Path(files).is_file():
             vet_video(Path(files))
-        reader = open_reader(video, files, grayscale=None)
+        reader = open_backend(video, files, grayscale=None)
         media = (
             read_media(Path(files))
             if isinstance(reader, MediaVideo) and isinstance(files, str)
@@ -92,15 +92,15 @@ def fit(video: sio.Video, files: Files, last: int) -> tuple[Fit, str]:
         return Fit.NO, f"{OTHER}: {size}"
     if stored.channels == 3 and channels == 1:
         return Fit.NO, f"{OTHER}: it is gray, and the labels are of one in colour"
-    counted, problem = (
+    how, problem = (
         _fit_of_media(stored.frames, last, media)
         if media
         else _fit_of_reader(stored.frames, last, reader)
     )
     # Colour videos are often labeled as gray.
     if None in (stored.height, stored.width) or stored.channels != channels:
-        counted = min(counted, Fit.ROUGHLY)
-    return counted, problem
+        how = min(how, Fit.ROUGHLY)
+    return how, problem
 
 
 def size_problem(video: sio.Video) -> str | None:
@@ -159,8 +159,15 @@ def stored_of(video: sio.Video) -> Stored:
     return Stored(*(int(size) if isinstance(size, int) and size > 0 else None for size in shape))
 
 
-def open_reader(video: sio.Video, files: Files, grayscale: bool | None) -> VideoBackend:
-    """Return a reader that reports the stored facts of a video, and reads files other than media.
+def open_backend(video: sio.Video, files: Files, grayscale: bool | None) -> VideoBackend:
+    """Return sleap-io's reader of a video, which reports the stored facts of it.
+
+    The pixels of media files are read by `Recording`, not by this.
+
+    Args:
+        video: The video.
+        files: The file or images.
+        grayscale: Whether images are turned gray; None where their own look decides.
 
     Raises:
         Exception: There is no reader for such files, or the file cannot be read.
@@ -251,8 +258,9 @@ def _fit_of_media(stored: int | None, last: int, media: Media) -> tuple[Fit, str
         return Fit.ROUGHLY, ""
     if stored == held:
         return Fit.EXACTLY, ""
-    # Readers differ in duration and rate.
-    if not media.frames and abs(stored - media.estimate) <= max(2, media.estimate // 100):
+    # Readers differ in duration and rate, and so by a few frames.
+    close = abs(stored - media.estimate) <= max(2, media.estimate // 100)
+    if close and not media.frames:
         return Fit.ROUGHLY, ""
     return Fit.NO, f"{OTHER}: {held} frames instead of {stored}"
 

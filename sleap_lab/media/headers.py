@@ -31,11 +31,12 @@ def vet_labels(path: Path) -> None:
     check_hdf5(path, images=True)
     with h5py.File(path, "r") as file:
         documents = list(file["videos_json"][()]) if "videos_json" in file else []
-        file.visititems(
-            lambda name, item: (
-                documents.extend(_source_documents(item)) if name.endswith("_video") else None
-            )
-        )
+
+        def collect(name: str, item: Any) -> None:
+            if name.endswith("_video"):
+                documents.extend(_source_documents(item))
+
+        file.visititems(collect)
         _check_instances(file)
         _check_score_maps(file, path.stat().st_size)
     if not is_text(

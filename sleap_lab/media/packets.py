@@ -29,40 +29,13 @@ CONCEALING = ("mjpeg",)
 REPORTED_IN_LOG = ("ffv1",)
 """Codecs that report concealed damage in their log only."""
 CONTAINERS = (
-    *(
-        "mov",
-        "matroska",
-        "avi",
-        "mpegts",
-        "mpeg",
-        "mpegvideo",
-        "asf",
-        "flv",
-        "gif",
-        "ogg",
-        "mxf",
-        "ivf",
-        "nut",
-        "dv",
-        "rm",
-        "wtv",
-    ),
-    *(
-        "h264",
-        "hevc",
-        "m4v",
-        "mjpeg",
-        "vc1",
-        "obu",
-        "av1",
-        "yuv4mpegpipe",
-        "wav",
-        "mp3",
-        "aac",
-        "flac",
-    ),
+    *("mov", "matroska", "avi", "mpegts", "mpeg", "mpegvideo", "asf", "flv", "gif", "ogg", "mxf"),
+    *("ivf", "nut", "dv", "rm", "wtv"),
+    *("h264", "hevc", "m4v", "mjpeg", "vc1", "obu", "av1", "yuv4mpegpipe"),
+    *("wav", "mp3", "aac", "flac"),
 )
-"""Containers that are read, by ffmpeg's names; those of sound only for a better error message."""
+"""What is read, by ffmpeg's names: containers; streams without one; and files of sound alone, for a
+better error message."""
 TIMED_BY_HEADER = ("matroska", "asf", "flv")
 """Containers whose header promises a duration; others compute it from their packets."""
 BROADCAST = ("mpegts", "mpeg", "h264", "hevc")

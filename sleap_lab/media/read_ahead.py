@@ -9,6 +9,9 @@ from sleap_lab.media.images import display_path
 from sleap_lab.media.readers import file_state
 from sleap_lab.media.source import Frame, Source
 
+SECONDS_BETWEEN_LOOKS = 0.1
+"""How often a thread that waits for room looks whether nobody takes frames any more."""
+
 
 def read_ahead(source: Source, queue_maxsize: int) -> Generator[Frame, None, None]:
     """Yield the frames of a source in order, read by a thread.
@@ -27,7 +30,7 @@ def read_ahead(source: Source, queue_maxsize: int) -> Generator[Frame, None, Non
     def put(frame: Frame | BaseException | None) -> None:
         while not stop.is_set():
             try:
-                return frames.put(frame, timeout=0.1)
+                return frames.put(frame, timeout=SECONDS_BETWEEN_LOOKS)
             except queue.Full:
                 continue
 

@@ -10,18 +10,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import sleap_io as sio
-from sleap_io.io.video_reading import (
-    CropVideoBackend,
-    MediaVideo,
-    VideoBackend,
-)
+from sleap_io.io.video_reading import CropVideoBackend, MediaVideo, VideoBackend
 
 from sleap_lab.errors import RunError, one_line
 from sleap_lab.errors.interruption import raise_interruption
-from sleap_lab.media.fit import OTHER, Files, Fit, Stored, fit, open_reader, size_problem, stored_of
+from sleap_lab.media.fit import (
+    OTHER,
+    Files,
+    Fit,
+    Stored,
+    fit,
+    open_backend,
+    size_problem,
+    stored_of,
+)
 from sleap_lab.media.headers import ADDRESS, vet_video
 from sleap_lab.media.images import absent_images, display_path, is_there
 from sleap_lab.media.missing import (
@@ -39,17 +44,21 @@ Name = str | tuple[str, ...]
 """The name of a video in labels; videos of the same name may share their file."""
 
 
+Identity = Path | str
+"""What is the same for the same file under any name."""
+
+
 class Found(NamedTuple):
     """A candidate beside labels for one of their videos.
 
     Attributes:
         files: The file or images.
-        identity: Key that is the same for the same files, whatever their names.
+        identity: Identity of the file, or of the first image.
         rank: Whether it has the whole name of the video, and how well it fits.
     """
 
     files: Files
-    identity: Any
+    identity: Identity
     rank: tuple[bool, Fit]
 
 
@@ -68,7 +77,7 @@ def relink(
     """
     last = _last_labeled(labels)
     unopened: dict[sio.Video, str] = {}
-    taken: dict[Any, Name] = {}
+    taken: dict[Identity, Name] = {}
     for video in _with_sources(labels.videos):
         if (reason := _open_original(video, path)) is None:
             taken.setdefault(file_identity(video.filename), _name(video))
@@ -110,7 +119,7 @@ def _open_found(
     opened = []
     for video, reason in list(unopened.items()):
         name = str(display_path(video.filename))
-        problem = _moved(video, found.get(video), rivals.get(video, []))
+        problem = _open_one(video, found.get(video), rivals.get(video, []))
         if problem is None or (
             # With nothing better beside the labels, the named file is the video.
             reason.startswith(OTHER) and _open(video, video.filename) is None
@@ -140,7 +149,7 @@ def refuse_mistaken(labels: sio.Labels) -> None:
         RunError: The file of a video does not fit it, or is another video of the labels.
     """
     last = _last_labeled(labels)
-    owners: dict[Any, tuple[str, bool]] = {}
+    owners: dict[Identity, tuple[str, bool]] = {}
     for video in labels.videos:
         stored_name = video.backend_metadata.get("filename")
         if (
@@ -206,7 +215,7 @@ def _beside(
     video: sio.Video,
     labels: Path,
     last: int,
-    taken: dict[Any, Name],
+    taken: dict[Identity, Name],
     moved: Mapping[str, str],
 ) -> tuple[Found | None, str]:
     """Look for a video where its folder has moved to, and beside its labels.
@@ -287,8 +296,13 @@ def _rivals(video: sio.Video, found: Mapping[sio.Video, Found]) -> list[str]:
     return list(dict.fromkeys(rivals))
 
 
-def _moved(video: sio.Video, found: Found | None, rivals: Sequence[str]) -> str | None:
+def _open_one(video: sio.Video, found: Found | None, rivals: Sequence[str]) -> str | None:
     """Open a video from the files found for it, or from those of its images that exist.
+
+    Args:
+        video: The video.
+        found: What was found for it, if anything was.
+        rivals: Names of other videos that the files may be as well; then it is not opened.
 
     Returns:
         None where it is open, otherwise words that follow the reason.
@@ -319,7 +333,7 @@ def _open(video: sio.Video, files: Files, *, vetted: bool = False) -> str | None
         if isinstance(files, str) and not vetted and Path(files).is_file():
             vet_video(Path(files))
         shape = metadata.get("source_shape") or metadata.get("shape")
-        reader = open_reader(
+        reader = open_backend(
             video, files, metadata.get("grayscale", shape[-1] == 1 if shape else None)
         )
         if isinstance(files, list) and not is_there(files[0]):
@@ -365,8 +379,8 @@ def _parts(name: str) -> tuple[str, ...]:
     return tuple(part for part in path_parts(name) if part not in ("/", "//", ".."))
 
 
-def file_identity(files: Files) -> Any:
-    """Return a key that is the same for the same file under any name; for images, of the first."""
+def file_identity(files: Files) -> Identity:
+    """Return the identity of a file; of images, that of the first."""
     name = files if isinstance(files, str) else files[0]
     try:
         return Path(name).resolve(strict=True)

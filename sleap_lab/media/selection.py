@@ -45,15 +45,20 @@ def frames_of_video(
         numbers: The frames that it has.
         path: Its name in messages.
     """
-    if requested is None:
-        requested = list(numbers)
+    if requested is not None:
+        _refuse_missing(requested, numbers, path)
+    frames = numbers if requested is None else requested
+    return np.array([(video, frame) for frame in frames], dtype=np.int64).reshape(-1, 2)
+
+
+def _refuse_missing(requested: list[int], numbers: Sequence[int], path: Path | str) -> None:
+    """Refuse requested frames that a video does not have; the arguments are as above."""
     if missing := sorted(set(requested) - set(numbers)):
         whole = len(numbers) == numbers[-1] + 1
         has = f"0-{numbers[-1]}" if whole else listed(list(map(str, numbers)), 20)
         raise ConfigError(
             f"data.frames: frame {missing[-1]} is out of range; {path} has frames {has}"
         )
-    return np.array([(video, frame) for frame in requested], dtype=np.int64).reshape(-1, 2)
 
 
 def frames_of_videos(
@@ -68,19 +73,19 @@ def frames_of_videos(
         numbers: By video, the frames that it has.
         requested: The requested frames of each; None for all.
     """
+    paths = [display_path(video.filename) for video in videos]
     if requested is None:
-        rows = [frames_of_video(i, None, own, "") for i, own in enumerate(numbers)]
+        rows = [frames_of_video(i, None, own, paths[i]) for i, own in enumerate(numbers)]
         return np.concatenate(rows), ()
     longest = max(range(len(videos)), key=lambda i: len(numbers[i]))
-    name = f"the longest video, {display_path(videos[longest].filename)},"
-    frames_of_video(longest, requested, numbers[longest], name)
+    _refuse_missing(requested, numbers[longest], f"the longest video, {paths[longest]},")
     rows = [
-        frames_of_video(i, [frame for frame in requested if frame < len(own)], own, "")
+        frames_of_video(i, [frame for frame in requested if frame < len(own)], own, paths[i])
         for i, own in enumerate(numbers)
     ]
     short = [
-        f"{display_path(video.filename)} (frames 0-{own[-1]})"
-        for video, own in zip(videos, numbers, strict=True)
+        f"{path} (frames 0-{own[-1]})"
+        for path, own in zip(paths, numbers, strict=True)
         if max(requested, default=0) >= len(own)
     ]
     if not short:
@@ -106,8 +111,8 @@ def filter_labels(
         set(zip(own.video.tolist(), own.frame.tolist(), strict=True))
         for own in (poses[poses.user], poses[~poses.user])
     )
-    labeled = [(int(video), int(frame)) for video, frame in poses.frames]
-    candidates = labeled if every is None else [(int(video), int(frame)) for video, frame in every]
+    labeled = [(video, frame) for video, frame in poses.frames.tolist()]
+    candidates = labeled if every is None else [(video, frame) for video, frame in every.tolist()]
     if config.only_labeled_frames:
         rows = [where for where in labeled if where in users]
     elif config.only_suggested_frames:

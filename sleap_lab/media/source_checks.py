@@ -28,7 +28,14 @@ MISSING_FRAMES = (
 
 
 class Lacking(NamedTuple):
-    """A video that lacks requested frames: how many of how many, and what a user can do."""
+    """A video that lacks requested frames.
+
+    Attributes:
+        name: Its file, or the folder of its images.
+        missing: How many of the requested frames it lacks.
+        requested: How many are requested.
+        remedy: What a user can do.
+    """
 
     name: Path
     missing: int
@@ -106,7 +113,10 @@ def _misfits(name: Path, video: sio.Video, reader: Reader) -> list[str]:
 
 def _about_missing(why: str, videos: Sequence[Lacking]) -> str:
     """Return one sentence on the videos that lack frames for a reason."""
-    missing, requested = (sum(counts) for counts in zip(*(v[1:3] for v in videos), strict=True))
+    missing, requested = (
+        sum(video.missing for video in videos),
+        sum(video.requested for video in videos),
+    )
     what = f"{missing} of the {requested} requested frames are missing."
     if len(videos) == 1:
         return f"{videos[0].name} {why}: {what}"

@@ -174,12 +174,13 @@ def frame_datasets(file: Path) -> list[str]:
 def _shapes(file: Path) -> dict[str, tuple[int, ...]]:
     """Return the shape of each dataset of an HDF5 file by its name."""
     shapes: dict[str, tuple[int, ...]] = {}
+
+    def collect(name: str, found: h5py.Group | h5py.Dataset) -> None:
+        if isinstance(found, h5py.Dataset):
+            shapes[name] = found.shape
+
     with h5py.File(file) as opened:
-        opened.visititems(
-            lambda name, found: (
-                shapes.update({name: found.shape}) if isinstance(found, h5py.Dataset) else None
-            )
-        )
+        opened.visititems(collect)
     return shapes
 
 
