@@ -8,6 +8,11 @@ import numpy as np
 from sleap_lab.evaluation.match import SIMILARITY_THRESHOLD
 from sleap_lab.evaluation.sequences import TrackSequence
 
+KEPT = 1000
+"""Worth of a pair that is kept, as in TrackEval: more than the similarities of a frame together."""
+EPSILON = float(np.finfo(np.float64).eps)
+"""By so much a similarity may miss the threshold by rounding, as in TrackEval."""
+
 
 class Switch(NamedTuple):
     """A true track that is followed by another predicted track than when it was last found.
@@ -60,9 +65,9 @@ def clear_matches(
         kept = np.equal.outer(
             np.array([before.get(truth_id, -1) for truth_id in truth_ids]), pose_ids
         )
-        score = np.where(similarity >= threshold, 1000 * kept + similarity, 0)
+        score = np.where(similarity >= threshold - EPSILON, KEPT * kept + similarity, 0)
         rows, columns = linear_sum_assignment(-score)
-        matched = score[rows, columns] > 0
+        matched = score[rows, columns] > EPSILON
         before = dict(
             zip(
                 truth_ids[rows[matched]].tolist(),

@@ -29,6 +29,8 @@ def test_the_most_similar_are_matched():
     assert matches((0, [0, 1], [2, 3], [[0.6, 0.9], [0.7, 0.8]])) == [(0, {0: 3, 1: 2})]
     assert matches((0, [0], [1], [0.49])) == [(0, {})]
     assert matches((0, [0], [1], [0.5])) == [(0, {0: 1})]
+    # As in TrackEval, what misses the threshold by rounding alone reaches it.
+    assert matches((0, [0], [1], [np.nextafter(0.5, 0)])) == [(0, {0: 1})]
 
 
 def test_pairs_of_the_frame_before_are_kept():
