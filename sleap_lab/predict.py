@@ -207,7 +207,6 @@ def stream(
     Warns:
         UserWarning: There is a note about the frames.
     """
-    frames: Any = video
     if isinstance(video, (str, Path, sio.Video, np.ndarray, list, tuple)):
         given = "input_video" if isinstance(video, (sio.Video, np.ndarray)) else "data_path"
         data = _opened("stream", **{given: video})
@@ -221,6 +220,7 @@ def stream(
             f"stream: got {type(video).__name__}; accepted: a path, an open video, "
             "an array of frames, or an iterable of frames"
         )
+    frames: Any = video  # for mypy it could still be text, which is an iterable of text
     return stream_images(frames, _stream_config(options, model_paths, None, precision))
 
 

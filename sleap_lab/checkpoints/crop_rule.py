@@ -62,7 +62,7 @@ def crop_rule(config: TrainingConfig, size: int) -> CropRule:
     if config.version < STRETCHED_SINCE:
         return CropRule(0.0)
     size = max(config.crop_size or size, 2)
-    first = int(math.sqrt(2) * size)
+    first = int(math.sqrt(2) * size)  # side of the first cut, px
     # Each cut moves the middle of the crop by half a pixel along both axes. Random rotations of the
     # image turn this displacement, so that only its mean counts.
     return CropRule(

@@ -206,9 +206,9 @@ def _tiling(preprocessing: Mapping[str, Any], max_stride: int, where: str) -> Ti
             f"accepted: a multiple of the network's largest stride, {max_stride}"
         )
     share = positive_number(section, "min_overlap_fraction", where) or 0
-    wanted = positive_number(section, "overlap", where) if section.get("overlap") else 0
-    overlap = max(wanted or 0, share * size)
-    overlap = math.ceil(overlap / max_stride) * max_stride
+    # An overlap of 0, which `positive_number` refuses, is none.
+    wanted = (positive_number(section, "overlap", where) or 0) if section.get("overlap") else 0
+    overlap = math.ceil(max(wanted, share * size) / max_stride) * max_stride
     if overlap >= size:
         raise RunError(f"{where}.overlap: got {overlap} px; accepted: less than a tile, {size} px")
     blend = section.get("blend", BLENDS[0])

@@ -18,7 +18,15 @@ INFEASIBLE = 1e6
 
 @dataclass(frozen=True)
 class GroupingOptions:
-    """How edges are scored and instances assembled; the config group `model` holds the defaults."""
+    """How edges are scored and instances assembled; the config group `model` holds the defaults.
+
+    Attributes:
+        max_edge_length_ratio: Length of an edge from which on it gets a penalty, as a share of the
+            field's size.
+        dist_penalty_weight: Weight of the penalty.
+        min_instance_peaks: Fewest nodes of an instance; below 1 a share of all nodes.
+        min_line_scores: Lowest score of an edge.
+    """
 
     max_edge_length_ratio: float
     dist_penalty_weight: float

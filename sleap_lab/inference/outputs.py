@@ -160,7 +160,7 @@ def detect_to_file(
             config,
             stage=stage,
             watch=watch,
-            keep=lambda found: add(batch_outputs(found, config.filters, config.output)),
+            keep=lambda prediction: add(batch_outputs(prediction, config.filters, config.output)),
             details=True,
         )
     return replace(found, notes=(*found.notes, *notes))

@@ -26,6 +26,7 @@ SIZES = {
 }
 """Model type -> blocks per level, and channels of each."""
 EPS = 1e-6
+"""Added to the variance in layer norms, as ConvNeXt has it; PyTorch's own default is 1e-5."""
 
 
 class ChannelNorm(nn.LayerNorm):

@@ -24,7 +24,9 @@ from torch.nn import functional as F
 from sleap_lab.errors import RunError
 
 MAX_PIXELS = 2**28
+"""Pixels of the largest image that is made for a network: configs may ask for any size."""
 GRAY_WEIGHTS = (0.2989, 0.587, 0.114)
+"""Of red, green and blue, as training has them."""
 
 
 @dataclass(frozen=True)

@@ -82,8 +82,8 @@ def run_network(network: nn.Module, device: torch.device, workers: int) -> Netwo
         }
         place, binding = (device.type, device.index or 0, np.float32), opened.io_binding()
         binding.bind_input(IMAGES, *place, tuple(images.shape), images.data_ptr())
-        for name, values in maps.items():
-            binding.bind_output(name, *place, tuple(values.shape), values.data_ptr())
+        for name, output in maps.items():
+            binding.bind_output(name, *place, tuple(output.shape), output.data_ptr())
         if device.type == "cuda":  # it has a queue of its own, which does not wait for PyTorch's
             torch.cuda.current_stream(device).synchronize()
         opened.run_with_iobinding(binding)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -35,6 +35,8 @@ PIPELINE_KINDS = {
     frozenset({"centroid", "multi_class_topdown"}): "multi_class_topdown",
 }
 """Kinds of the given models -> kind of the pipeline they make up."""
+
+T = TypeVar("T")
 
 NEEDS_TRUTH = "needs labelled instances: data.path must be a .slp file with user-labelled instances"
 
@@ -377,7 +379,7 @@ def _load(
 
 
 def _image_spec(config: TrainingConfig, preprocessing: PreprocessingConfig) -> ImageSpec:
-    def chosen(override: Any, trained: Any) -> Any:
+    def chosen(override: T | None, trained: T) -> T:
         return trained if override is None else override
 
     return ImageSpec(

@@ -25,7 +25,14 @@ from sleap_lab.files.safe_load import read_arrays
 
 @dataclass(frozen=True)
 class Skeleton:
-    """The named nodes of a pose and the edges between them, by node index."""
+    """The named nodes of a pose and the edges between them.
+
+    Attributes:
+        nodes: Names of the nodes.
+        edges: From node to node, by index.
+        symmetries: Pairs of nodes that are mirror images of each other, by index.
+        name: Name of the skeleton.
+    """
 
     nodes: tuple[str, ...]
     edges: tuple[tuple[int, int], ...] = ()
@@ -262,6 +269,10 @@ def distinct(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
+JOINED_AT_ONCE = 256
+"""Records that are joined to one while more come."""
+
+
 class Gathering:
     """A sequence of records, such as those of batches, that is joined from time to time.
 
@@ -277,7 +288,7 @@ class Gathering:
     def add(self, poses: Poses) -> None:
         """Add the next record."""
         self._loose.append(poses)
-        if len(self._loose) == 256:
+        if len(self._loose) == JOINED_AT_ONCE:
             self._joined.append(concatenate(self._loose))
             self._loose = []
 

@@ -18,7 +18,7 @@ NEARLY = 0.99
 """Share of the evidence that a look could cover at best, for which it goes where more is seen."""
 MOST_REASONS = 3
 
-POSE = 0.03
+POSE_IN_SWITCHES = 0.03
 """Switches that a wrong pose counts as: it is wrong in one frame, a track in all that follow."""
 
 
@@ -84,7 +84,7 @@ def suspects(quality: Quality) -> list[Suspect]:
         for centre, rows in _moments(evidence, order.places[:, 0])
     ]
     # Among equals the order of evidence stays.
-    return sorted(moments, key=lambda m: -round(m.switches + POSE * m.probability, 3))
+    return sorted(moments, key=lambda m: -round(m.switches + POSE_IN_SWITCHES * m.probability, 3))
 
 
 def _suspect(quality: Quality, evidence: Evidence, centre: int, rows: np.ndarray) -> Suspect:
@@ -163,7 +163,7 @@ def _evidence(quality: Quality) -> Evidence:
     by_kind = np.array([np.nan if each.chance is None else each.chance for each in KINDS.values()])
     chance = np.where(np.isnan(by_kind[kind]), values, by_kind[kind])[by_place]
     about_identity = np.isin(np.array(kinds)[kind[by_place]], OPINIONS)
-    worth = np.where(about_identity, chance, POSE * chance)
+    worth = np.where(about_identity, chance, POSE_IN_SWITCHES * chance)
     return Evidence(quality.order.place[rows[by_place]], chance, worth, about, same, texts)
 
 
