@@ -4,7 +4,7 @@ Results that the cache holds are read and not computed again.
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
@@ -18,7 +18,7 @@ from sleap_lab.errors import counted
 from sleap_lab.inference.automatic import settled
 from sleap_lab.inference.cache import DEFAULT_FOLDER, GB, Cache, StageResult, remember
 from sleap_lab.inference.chunks import Chunks
-from sleap_lab.inference.detect import Inference, Track, detect
+from sleap_lab.inference.detect import Inference, ShowDone, Track, detect
 from sleap_lab.inference.fingerprint import (
     index_fingerprint,
     network_fingerprint,
@@ -34,6 +34,7 @@ from sleap_lab.poses.record import Poses, concatenate
 from sleap_lab.settings.config import Config, TrackerConfig
 from sleap_lab.terminal import Watch
 from sleap_lab.tracking import track
+from sleap_lab.tracking.tracker import ReadImage
 from sleap_lab.tracking.watch import unwatched
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def detect_cached(
     outcomes: Outcomes,
     *,
     stage: Stage = untimed,
-    watch: Callable[[Iterable[Frame], int], Iterable[Frame]],
+    watch: ShowDone,
     requested: int | None = None,
     predict: Predict = detect,
 ) -> Inference:
@@ -310,10 +311,7 @@ def track_cached(
     """
 
     def track_watched(
-        poses: Poses,
-        tracker: TrackerConfig,
-        read_image: Callable[[int, int], np.ndarray],
-        notes: list[str],
+        poses: Poses, tracker: TrackerConfig, read_image: ReadImage, notes: list[str]
     ) -> Poses:
         with watching() as watch:
             return track(poses, tracker, read_image, notes, watch)
@@ -322,10 +320,7 @@ def track_cached(
         return track_watched
 
     def track_once(
-        poses: Poses,
-        tracker: TrackerConfig,
-        read_image: Callable[[int, int], np.ndarray],
-        notes: list[str],
+        poses: Poses, tracker: TrackerConfig, read_image: ReadImage, notes: list[str]
     ) -> Poses:
         motion = [
             name

@@ -23,11 +23,16 @@ from sleap_lab.pipelines.profile import Clock
 from sleap_lab.poses.record import Gathering, Poses
 from sleap_lab.settings.config import Config, TrackerConfig
 from sleap_lab.tracking import named_apart, track
+from sleap_lab.tracking.tracker import ReadImage
 
 if TYPE_CHECKING:
     from sleap_lab.pipelines.model import Prediction
 
-Track = Callable[[Poses, TrackerConfig, Callable[[int, int], np.ndarray], list[str]], Poses]
+Track = Callable[[Poses, TrackerConfig, ReadImage, list[str]], Poses]
+"""Tracks poses; takes the settings, what reads an image, and a list that gets notes."""
+
+ShowDone = Callable[[Iterable[Frame], int], Iterable[Frame]]
+"""Takes finished frames, without images, and their number; yields them, for a progress bar."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,7 @@ def detect(
     config: Config,
     *,
     stage: Stage = untimed,
-    watch: Callable[[Iterable[Frame], int], Iterable[Frame]] = lambda frames, total: frames,
+    watch: ShowDone = lambda frames, total: frames,
     keep: Callable[["Prediction"], None] | None = None,
     bad_frames: list[Frame] | None = None,
     requested: int | None = None,
@@ -115,7 +120,7 @@ def detect(
 def _gather(
     predictions: Iterable["Prediction"],
     frames: np.ndarray,
-    watch: Callable[[Iterable[Frame], int], Iterable[Frame]],
+    watch: ShowDone,
     keep: Callable[["Prediction"], None] | None,
     clock: Clock,
 ) -> tuple[Poses, bool]:

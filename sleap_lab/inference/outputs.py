@@ -1,7 +1,7 @@
 """Network outputs as plain arrays: per batch in Python, per frame in a file, never pickled."""
 
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -11,9 +11,9 @@ import numpy as np
 
 from sleap_lab.files.earlier import NO_FRAMES, replacing_earlier
 from sleap_lab.filters import kept
-from sleap_lab.inference.detect import Inference, detect
+from sleap_lab.inference.detect import Inference, ShowDone, detect
 from sleap_lab.inference.stopwatch import Stage
-from sleap_lab.media.source import Frame, Source
+from sleap_lab.media.source import Source
 from sleap_lab.settings.config import Config, FiltersConfig, OutputConfig, wants_arrays
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def detect_to_file(
     path: Path,
     *,
     stage: Stage,
-    watch: Callable[[Iterable[Frame], int], Iterable[Frame]],
+    watch: ShowDone,
 ) -> Inference:
     """Do what `detect` does, and write the network outputs to an `.npz` archive.
 

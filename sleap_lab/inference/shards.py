@@ -11,7 +11,7 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, MutableSequence
+from collections.abc import Callable, Iterator, MutableSequence
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
@@ -22,7 +22,7 @@ from typing import Any
 from sleap_lab.errors import ConfigError
 from sleap_lab.inference.cache import Cache
 from sleap_lab.inference.cached_stages import MISS, RESUMED, Outcomes, Predict
-from sleap_lab.inference.detect import Inference, detect
+from sleap_lab.inference.detect import Inference, ShowDone, detect
 from sleap_lab.inference.shard_process import (
     Task,
     explained,
@@ -40,6 +40,9 @@ log = logging.getLogger(__name__)
 
 SECONDS_TO_STOP = 30.0
 """Time for terminated processes to store what they have done."""
+
+SECONDS_BETWEEN_LOOKS = 0.1
+"""How often it is looked how far the processes are."""
 
 
 def check_devices(device: str, requested: int) -> None:
@@ -114,7 +117,7 @@ def detect_on_devices(
     outcomes: Outcomes,
     *,
     stage: Stage,
-    watch: Callable[[Iterable[Frame], int], Iterable[Frame]],
+    watch: ShowDone,
     requested: int,
     bad_frames: list[Frame] | None = None,
 ) -> Inference:
@@ -184,7 +187,7 @@ def _launch_and_watch(
     launch: Callable[[], None],
     source: Source,
     done: MutableSequence[int],
-    watch: Callable[[Iterable[Frame], int], Iterable[Frame]],
+    watch: ShowDone,
     folder: Path,
 ) -> None:
     """Run the processes in another thread and show progress; end them when this one is stopped."""
@@ -203,7 +206,7 @@ def _launch_and_watch(
 
     threading.Thread(target=call, name="devices", daemon=True).start()
     try:
-        while not sum(done) and not all_ended.wait(0.1):
+        while not sum(done) and not all_ended.wait(SECONDS_BETWEEN_LOOKS):
             pass  # the seconds of the start are no part of the rate that is shown
         for _ in watch(_done_frames(source, done, all_ended), len(source.frames)):
             pass
@@ -231,7 +234,7 @@ def _done_frames(
     """Yield a frame without its image for each finished frame, in the order of the source."""
     shown = 0
     while shown < len(source.frames):
-        ended = all_ended.wait(0.1)
+        ended = all_ended.wait(SECONDS_BETWEEN_LOOKS)
         for video, index in source.frames[shown : sum(done)].tolist():
             yield Frame(video, index, None)
             shown += 1
@@ -246,7 +249,7 @@ def _end(all_ended: threading.Event, before: list[Any]) -> None:
     """
     deadline = time.monotonic() + SECONDS_TO_STOP
     ended = set()
-    while not all_ended.wait(0.1) and time.monotonic() < deadline:
+    while not all_ended.wait(SECONDS_BETWEEN_LOOKS) and time.monotonic() < deadline:
         for process in multiprocessing.active_children():
             if process not in before and process.pid not in ended:
                 ended.add(process.pid)

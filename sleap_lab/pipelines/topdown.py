@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -89,14 +90,9 @@ def observe_crops(
     else:
         found = _labelled(batch, truth)
     sample, scores = found.content.sample, found.content.values
-    needed = choose_centroids(
-        sample,
-        scores,
-        found.content.in_image(0),
-        peak_threshold=centroid_threshold,
-        max_instances=max_instances,
-        min_distance=min_distance,
-    )
+    choice: dict[str, Any] = {"max_instances": max_instances, "min_distance": min_distance}
+    places = found.content.in_image(0)
+    needed = choose_centroids(sample, scores, places, peak_threshold=centroid_threshold, **choice)
     passes = chosen_passes(sample, scores, needed, instance_model, budget, batch.room)
     assert instance_model.crop_size is not None, "checked when the pipeline is built"
     corners = crop_corners(found.content.points[:, 0], instance_model.crop_size)

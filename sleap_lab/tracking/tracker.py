@@ -82,18 +82,24 @@ def track(
 def _doubts(linkers: "Collection[Linker | AbsenceLinker]", config: TrackerConfig) -> list[str]:
     """Return what to say about detections that could be of several tracks alike."""
     kept, parted = sum(each.doubts for each in linkers), sum(each.parted for each in linkers)
-    if config.undecided == "reference":
-        return [
+    notes = []
+    if parted and config.undecided != "reference":
+        notes.append(
+            f"Tracking: {counted(parted, 'detection')}, equally near to two animals, opened new "
+            "tracks."
+        )
+    if kept and config.undecided == "reference":
+        notes.append(
             f"Tracking: {counted(kept, 'link was', 'links were')} decided by the order of the "
             "detections, because scores are equal; tracker.undecided=distance lets the distance of "
             "the nodes decide."
-        ] * bool(kept)
-    return [
-        f"Tracking: {counted(parted, 'detection')}, equally near to two animals, opened new tracks."
-    ] * bool(parted) + [
-        f"Tracking: {counted(kept, 'link is', 'links are')} uncertain: equally near to two animals "
-        "and no new track allowed."
-    ] * bool(kept)
+        )
+    elif kept:
+        notes.append(
+            f"Tracking: {counted(kept, 'link is', 'links are')} uncertain: equally near to two "
+            "animals and no new track allowed."
+        )
+    return notes
 
 
 def _resolve(config: TrackerConfig, poses: Poses) -> TrackerConfig:

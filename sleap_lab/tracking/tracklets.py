@@ -65,7 +65,8 @@ def _best(
     """
     most = max(table.shape[1], 1)
     block = max(AT_ONCE // most**2, 1)
-    found = []
+    none = np.zeros(0, dtype=np.intp)
+    found = [(none, none)]
     for start in range(0, len(table) - 1, block):
         earlier, later = table[start : start + block + 1][:-1], table[start + 1 : start + block + 1]
         pair = (earlier[:, :, None] >= 0) & (later[:, None, :] >= 0)
@@ -76,12 +77,7 @@ def _best(
         best = np.minimum(best, limit)
         frame, i, j = ((costs + margin < best) & np.isfinite(costs)).nonzero()
         found.append((earlier[frame, i], later[frame, j]))
-    none = np.zeros(0, dtype=np.intp)
-    rows, others = (
-        (np.concatenate([none, *column]) for column in zip(*found, strict=True))
-        if (found)
-        else (none, none)
-    )
+    rows, others = (np.concatenate(column) for column in zip(*found, strict=True))
     return rows, others
 
 

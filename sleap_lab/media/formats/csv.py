@@ -47,25 +47,34 @@ def write_csv(
         )
         for start in range(0, len(order), ROWS_AT_ONCE):
             rows = order[start : start + ROWS_AT_ONCE]
+            filled = rows < len(poses)
+            own = rows[filled]
             cells = np.full((len(rows), 3 + len(nodes)), "", dtype=object)
             cells[:, 1] = frames[rows]
-            filled = rows < len(poses)
-            own = poses[rows[filled]]
-            columns = [own.points, own.point_scores[..., None]]
-            if radii is not None:
-                columns.append(radii[rows[filled], :, None])
-            numbers = np.concatenate(columns, axis=-1).reshape(len(own), len(nodes))[:, by_name]
-            numbers = np.concatenate([own.instance_scores[:, None], numbers], axis=1)
-            cells[filled, 2:] = np.where(np.isnan(numbers), "", numbers.astype(object))
             cells[filled, 0] = [
-                poses.track_names[track] if track >= 0 else "" for track in own.tracks.tolist()
+                poses.track_names[track] if track >= 0 else ""
+                for track in poses.tracks[own].tolist()
             ]
+            numbers = _numbers(poses[own], None if radii is None else radii[own])
+            cells[filled, 2] = _shown(poses.instance_scores[own])
+            cells[filled, 3:] = _shown(numbers[:, by_name])
             if times is not None:
-                seconds = times[frames[rows]].round(6)
-                cells = np.column_stack(
-                    [cells, np.where(np.isnan(seconds), "", seconds.astype(object))]
-                )
+                cells = np.column_stack([cells, _shown(times[frames[rows]].round(6))])
             table.writerows(cells.tolist())
+
+
+def _numbers(poses: Poses, radii: np.ndarray | None) -> np.ndarray:
+    """Return (n, nodes x parts): x, y, score and, if there are any, radius of each node in turn."""
+    columns = [poses.points, poses.point_scores[..., None]]
+    if radii is not None:
+        columns.append(radii[..., None])
+    numbers = np.concatenate(columns, axis=-1)
+    return numbers.reshape(len(poses), numbers.shape[1] * numbers.shape[2])
+
+
+def _shown(numbers: np.ndarray) -> np.ndarray:
+    """Return numbers as the cells of a table; those that are missing are empty."""
+    return np.where(np.isnan(numbers), "", numbers.astype(object))
 
 
 def missing_rows(poses: Poses, length: int, file: str) -> list[str]:
