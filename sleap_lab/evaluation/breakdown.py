@@ -34,7 +34,8 @@ class Row(NamedTuple):
         dist_p50: Median distance, px.
         dist_p90: 90th percentile of the distances, px.
         dist_p95: 95th percentile of the distances, px.
-        pck: Share of nodes of matched instances within 1, 2, … 10 px, averaged over the ten.
+        pck: Share of nodes of matched instances within 1, 2, … 10 px, averaged over the ten; nodes
+            missing on either side count as beyond.
         pck_5: Share of nodes of matched instances within 5 px.
     """
 

@@ -178,7 +178,7 @@ def _why_no_pairs(
         "evaluator.ground_truth_path: ground truth and predictions have no frame in common; "
         f"ground truth: {_contents(truth, video_names)}; predictions: {_contents(poses, ())}; "
         f"same videos (predictions = ground truth): {matched}; "
-        "evaluator.video_map says which videos are the same"
+        "evaluator.video_map says which videos are the same, as in 'evaluator.video_map={0:0}'"
     )
 
 

@@ -153,21 +153,22 @@ METRICS = (
         "pck_metrics",
         "mPCK",
         "higher",
-        "Share of nodes of matched instances within 1, 2, … 10 px, averaged over the ten.",
+        "Share of nodes of matched instances within 1, 2, … 10 px, averaged over the ten; "
+        "a node that is not labelled or not predicted counts as beyond.",
     ),
     Metric(
         "eval/pck_5",
         "pck_metrics",
         "PCK@5",
         "higher",
-        "Share of nodes of matched instances within 5 px.",
+        "Share of nodes of matched instances within 5 px, counted as in `eval/pck`.",
     ),
     Metric(
         "eval/pck_10",
         "pck_metrics",
         "PCK@10",
         "higher",
-        "Share of nodes of matched instances within 10 px.",
+        "Share of nodes of matched instances within 10 px, counted as in `eval/pck`.",
     ),
     Metric(
         "eval/visibility_precision",

@@ -140,6 +140,7 @@ def test_no_common_frame_says_what_each_side_holds():
     assert "video 0 (a.mp4) with 2 frames from 3 to 8" in str(error.value)
     assert "video 1 with 1 frame from 5 to 5" in str(error.value)
     assert "1 = 0" in str(error.value)
+    assert str(error.value).endswith("as in 'evaluator.video_map={0:0}'")
 
 
 def test_no_human_label_at_all_names_the_setting():
