@@ -117,7 +117,7 @@ def _first_run(folder: Path) -> RunSummary:
         ConfigError: It left nothing to compare with.
     """
     first = run_summary.read(folder)
-    if first.status not in ("finished", "partial"):
+    if not first.ended_well:
         raise ConfigError(
             f"{folder}: the run is {first.status}, so there is nothing to compare with "
             f"({first.error or 'it has not ended'})"

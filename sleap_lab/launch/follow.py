@@ -153,7 +153,7 @@ def _read(job: Job) -> RunSummary | None:
 
 
 def print_job(name: str, run: RunSummary, folder: Path) -> None:
-    """Return a line on how a job went, with the place of its log if it did not go well."""
+    """Show in a line how a job went, with the place of its log if it did not go well."""
     if run.error is not None:
         terminal.fail(
             f"{name} {run.status}: {run.error} (log: {terminal.shown(folder / LOG_FILE)})"

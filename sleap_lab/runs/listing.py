@@ -60,7 +60,6 @@ def find_all(root: Path, *, jobs: bool = False) -> list[ListedRun]:
         jobs: Whether jobs of sweeps are listed, and not their sweeps.
     """
     found = []
-    name = RUN_FILE
     sweeps = {path.parent for path in _files(root, SWEEP_FILE)}
     for path in _files(root, RUN_FILE):
         inside = any(parent in sweeps for parent in path.parent.parents)

@@ -28,7 +28,7 @@ from sleap_lab.runs.store import (
 )
 from sleap_lab.runs.summary import RunSummary, finite
 from sleap_lab.runs.system import SYSTEM_FILE, system_over_time
-from sleap_lab.runs.tags import TAGS_FILE, later_tags, run_tags
+from sleap_lab.runs.tags import SWEEP_TAG, TAGS_FILE, later_tags, run_tags
 from sleap_lab.runs.titles import run_title, shorten
 from sleap_lab.settings.config import LoggerConfig
 from sleap_lab.settings.objective import CRITERIA
@@ -314,7 +314,7 @@ def _entry(
         **later_tags(folder),
         **run_tags(folder, run, config),
         PARENT_TAG: parent_run_id,
-        "sleap_lab.sweep": sweep_name(sweep) if sweep is not None else None,
+        SWEEP_TAG: sweep_name(sweep) if sweep is not None else None,
     }
     return MlflowRun(
         name=name,

@@ -1,8 +1,8 @@
-"""Names of metrics, parameters and tags as MLflow accepts them everywhere, and back.
+"""Names of metrics, parameters and tags as MLflow accepts them everywhere.
 
 MLflow takes letters, digits, `_ - . /` and spaces, and refuses names that are not a plain relative
 path. Any other character becomes `_xHH_` with its hexadecimal code point: `tail@base` is logged as
-`tail_x40_base`.
+`tail_x40_base`. So different names stay different.
 """
 
 import re
@@ -11,9 +11,6 @@ import re
 # where the name would otherwise look encoded. The colon, which MLflow refuses on Windows only, is
 # encoded, too.
 _REFUSED = re.compile(r"[^\w\-. /]|^/|/(?=/|\Z)|(?:^|(?<=/))\.|_(?=x[0-9A-F])")
-_ENCODED = re.compile(r"_x([0-9A-F]+)_")
-
-
 _CUT = re.compile(r"[?#%]")
 
 
@@ -29,8 +26,3 @@ def file_name(name: str) -> str:
 def clean_name(name: str) -> str:
     """Return the name with every character that MLflow refuses encoded."""
     return _REFUSED.sub(lambda match: f"_x{ord(match[0]):02X}_", name)
-
-
-def restore_name(name: str) -> str:
-    """Return the name that `clean_name` was given."""
-    return _ENCODED.sub(lambda match: chr(int(match[1], 16)), name)

@@ -126,7 +126,7 @@ def _make_room(folder: Path, *, may_live: bool) -> dict[str, str] | None:
         earlier = summary.read(folder)
     except RunError as error:
         raise ConfigError(f"hydra.run.dir: {error}; choose another folder") from error
-    if earlier.status in ("finished", "partial"):
+    if earlier.ended_well:
         raise ConfigError(
             f"hydra.run.dir: {folder} holds the results of another run; "
             "choose another folder, or remove this one"

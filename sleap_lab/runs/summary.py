@@ -106,6 +106,11 @@ class RunSummary:
         if self.status not in STATUSES:
             raise ValueError(f"status must be one of {', '.join(STATUSES)}, got {self.status!r}")
 
+    @property
+    def ended_well(self) -> bool:
+        """Whether the run has a result, be it of a part of what was requested."""
+        return self.status in ("finished", "partial")
+
 
 def write(folder: Path, summary: RunSummary, name: str = RUN_FILE) -> None:
     """Write a summary atomically, so that no reader sees a part of it; nan and inf become null."""

@@ -17,6 +17,28 @@ from sleap_lab.runs.summary import RunSummary
 
 TAGS_FILE = "tags.json"
 
+FOLDER_TAG = "sleap_lab.folder"
+JOB_TAG = "sleap_lab.job"
+COMMAND_TAG = "sleap_lab.command"
+SWEEP_TAG = "sleap_lab.sweep"
+DESCRIPTION_TAG = "mlflow.note.content"
+
+
+def origin_tags(folder: Path, command: str | None) -> dict[str, str | None]:
+    """Return the tags that tell where a run, or a sweep, comes from.
+
+    Args:
+        folder: Its folder.
+        command: The command line, where it is known.
+    """
+    return {
+        "mlflow.user": user(),
+        "mlflow.source.name": "sleap-lab",
+        "mlflow.source.type": "LOCAL",
+        COMMAND_TAG: command,
+        FOLDER_TAG: str(folder.absolute()),
+    }
+
 
 def run_tags(folder: Path, run: RunSummary, config: Mapping[str, Any]) -> dict[str, str | None]:
     """Return the tags that tell how a run was made and how it ended.
@@ -37,21 +59,17 @@ def run_tags(folder: Path, run: RunSummary, config: Mapping[str, Any]) -> dict[s
             for group, option in run.choices.items()
             if not group.startswith("hydra/")
         },
-        "mlflow.user": user(),
-        "mlflow.source.name": "sleap-lab",
-        "mlflow.source.type": "LOCAL",
+        **origin_tags(folder, read_document(folder, "command.txt")),
         "mlflow.source.git.commit": git.get("commit"),
-        "mlflow.note.content": run.error,
+        DESCRIPTION_TAG: run.error,
         "sleap_lab.git_branch": git.get("branch"),
         "sleap_lab.git_dirty": str(git["dirty"]).lower() if git else None,
         "sleap_lab.config_hash": config_hash(config) if config else None,
-        "sleap_lab.command": read_document(folder, "command.txt"),
-        "sleap_lab.folder": str(folder.absolute()),
         "sleap_lab.status": run.status,
         "sleap_lab.exit_code": None if run.exit_code is None else str(run.exit_code),
         "sleap_lab.run_host": run.host,
         "sleap_lab.slurm_job": run.slurm_job,
-        "sleap_lab.job": None if run.job is None else str(run.job),
+        JOB_TAG: None if run.job is None else str(run.job),
     }
 
 

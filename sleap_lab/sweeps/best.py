@@ -55,7 +55,7 @@ class Job:
     @property
     def ended_well(self) -> bool:
         """Whether the job has a result."""
-        return self.status in ("finished", "partial")
+        return self.run is not None and self.run.ended_well
 
     @property
     def metrics(self) -> dict[str, float]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from sleap_lab.runs.links import compare_page, run_page
 from sleap_lab.runs.titles import short_name
 from sleap_lab.sweeps.best import Best
-from sleap_lab.sweeps.table import SECONDARY, Row, constant, telling, text
+from sleap_lab.sweeps.table import BEST, SECONDARY, Row, constant, telling, text
 
 MOST_ROWS = 20
 MOST_COMPARED = 12
@@ -79,7 +79,7 @@ def _ranked(rows: Sequence[Row], best: Best | None) -> list[Row]:
 
     def rank(row: Row) -> tuple[bool, float, bool]:
         value = row.get(best.criterion)
-        return value is None, sign * (value or 0.0), row["best"] != "best"
+        return value is None, sign * (value or 0.0), row["best"] != BEST
 
     return sorted(rows, key=rank)
 

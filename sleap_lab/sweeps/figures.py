@@ -18,7 +18,7 @@ from sleap_lab.report.drawing import (
     name_rows,
     rows_height,
 )
-from sleap_lab.sweeps.importance import Importance, as_numbers
+from sleap_lab.sweeps.importance import Importance, as_numbers, pairs_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -148,11 +148,7 @@ def _places(values: Sequence[str | float | None]) -> np.ndarray:
 
 def importance_bars(found: Sequence[Importance], metric: str) -> "Figure":
     """Draw how much settings matter, alone and in pairs, as shares of the variance of ranks."""
-    pairs = {
-        tuple(sorted((each.setting, other))): share
-        for each in found
-        for other, share in each.together.items()
-    }
+    pairs = pairs_of(found)
     names = [each.setting for each in found] + [" with ".join(pair) for pair in pairs]
     shares = [float(np.nan_to_num(each.share)) for each in found] + list(pairs.values())
     figure, axes = canvas(NARROW, rows_height(len(names)))

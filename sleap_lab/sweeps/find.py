@@ -15,13 +15,12 @@ from sleap_lab.runs import summary
 from sleap_lab.runs.mlflow_run import PARENT_TAG
 from sleap_lab.runs.snapshot import SNAPSHOT
 from sleap_lab.runs.store import SQLITE, client_of, first_line, probe, store_uri
+from sleap_lab.runs.tags import FOLDER_TAG, JOB_TAG
 from sleap_lab.settings.config import LoggerConfig
 from sleap_lab.settings.credentials import TRACKING_URI
 from sleap_lab.sweeps.results import read_jobs
 
 RUN_ID = re.compile("[0-9a-f]{32}")
-FOLDER_TAG = "sleap_lab.folder"
-JOB_TAG = "sleap_lab.job"
 DOCUMENTS = (
     *(
         "config.yaml",

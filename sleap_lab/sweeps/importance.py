@@ -263,6 +263,16 @@ def as_numbers(values: Sequence[str | None]) -> np.ndarray | None:
         return None
 
 
+def pairs_of(found: Sequence[Importance]) -> dict[tuple[str, str], float]:
+    """Return what two settings explain together, each pair once."""
+    pairs = {}
+    for each in found:
+        for other, share in each.together.items():
+            first, second = sorted((each.setting, other))
+            pairs[first, second] = share
+    return pairs
+
+
 def verdict(found: Sequence[Importance]) -> str:
     """Say in a sentence or two which settings matter, and which only together with another."""
     said = []
@@ -274,20 +284,15 @@ def verdict(found: Sequence[Importance]) -> str:
             if len(named) == 1
             else f"{', '.join(named[:-1])} and {named[-1]} matter by themselves."
         )
-    pairs = {
-        tuple(sorted((each.setting, other))): (share, other in each.untold)
-        for each in found
-        for other, share in each.together.items()
-    }
-    for (first, second), (share, untold) in sorted(pairs.items(), key=lambda pair: -pair[1][0])[
-        :MOST_PAIRS
-    ]:
+    untold = {frozenset((each.setting, other)) for each in found for other in each.untold}
+    strongest = sorted(pairs_of(found).items(), key=lambda pair: -pair[1])[:MOST_PAIRS]
+    for (first, second), share in strongest:
         more = " more" if alone else ""
         percent = f"{100 * share:.0f}%{more}"
         said.append(
             f"{first} may matter together with {second} ({percent}), or that is chance: each pair "
             "of their values was tried once."
-            if untold
+            if {first, second} in untold
             else f"{first} matters together with {second} ({percent})."
         )
     if not said:

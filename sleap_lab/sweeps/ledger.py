@@ -311,7 +311,7 @@ def has_to_run(run: RunSummary | None, rerun: str) -> bool:
     """
     if run is None or rerun == "all":
         return True
-    if run.status in ("finished", "partial"):
+    if run.ended_well:
         return False
     return rerun == "failed" or run.status != "failed" or run.exit_code is None
 

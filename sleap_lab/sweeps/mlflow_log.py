@@ -11,6 +11,7 @@ from sleap_lab.runs import summary
 from sleap_lab.runs.lineage import Lineage, read_lineage
 from sleap_lab.runs.mlflow_log import (
     FIRST,
+    MLFLOW_STATUS,
     later,
     logged_metrics,
     logger_in,
@@ -31,7 +32,7 @@ from sleap_lab.runs.mlflow_run import (
 from sleap_lab.runs.snapshot import read_document
 from sleap_lab.runs.store import Store, open_store, prepare_store
 from sleap_lab.runs.summary import SWEEP_FILE, RunSummary, overridden
-from sleap_lab.runs.tags import user
+from sleap_lab.runs.tags import DESCRIPTION_TAG, SWEEP_TAG, origin_tags
 from sleap_lab.runs.titles import shorten
 from sleap_lab.settings.config import LoggerConfig
 from sleap_lab.sweeps.best import Best, Job, best_job
@@ -47,9 +48,7 @@ from sleap_lab.sweeps.results import (
 from sleap_lab.sweeps.table import Row, sweep_rows, telling, text
 from sleap_lab.sweeps.varied import job_titles, sweep_title, varied_keys
 
-DESCRIPTION_TAG = "mlflow.note.content"
 ARTIFACTS = ("results.*", "figures/*", BEST_FILE, COMMAND_FILE, SWEEP_FILE, LEDGER)
-MLFLOW_STATUS = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 
 
 @dataclass(frozen=True)
@@ -198,16 +197,12 @@ def _entry(
                 )
                 for key in varied
             },
-            "mlflow.user": user(),
-            "mlflow.source.name": "sleap-lab",
-            "mlflow.source.type": "LOCAL",
+            **origin_tags(folder, (folder / COMMAND_FILE).read_text(encoding="utf-8").strip()),
             DESCRIPTION_TAG: sweep.error,
             "mlflow.loggedArtifacts": json.dumps([{"path": "results.json", "type": "table"}])
             if rows
             else None,
-            "sleap_lab.command": (folder / COMMAND_FILE).read_text(encoding="utf-8").strip(),
-            "sleap_lab.folder": str(folder.absolute()),
-            "sleap_lab.sweep": sweep_name(folder),
+            SWEEP_TAG: sweep_name(folder),
             "sleap_lab.best_by": best.criterion if best else None,
             "sleap_lab.best_job": str(best.job.number) if best else None,
             "sleap_lab.best_tied": ", ".join(map(str, best.tied)) if best and best.tied else None,

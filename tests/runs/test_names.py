@@ -1,10 +1,17 @@
 """Names that MLflow accepts, and the way back."""
 
+import re
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sleap_lab.runs.names import clean_name, file_name, restore_name
+from sleap_lab.runs.names import clean_name, file_name
+
+
+def restored(name):
+    """The name that was encoded: nothing of it is lost."""
+    return re.sub(r"_x([0-9A-F]+)_", lambda match: chr(int(match[1], 16)), name)
 
 
 @pytest.mark.parametrize(
@@ -21,7 +28,7 @@ from sleap_lab.runs.names import clean_name, file_name, restore_name
 )
 def test_worked_names(name, cleaned):
     assert clean_name(name) == cleaned
-    assert restore_name(cleaned) == name
+    assert restored(cleaned) == name
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +43,7 @@ def validate():
 @example(name="_xAB@")
 def test_every_name_is_accepted_and_restored(name, validate):
     cleaned = clean_name(name)
-    assert restore_name(cleaned) == name
+    assert restored(cleaned) == name
     validate(cleaned)
 
 
@@ -56,4 +63,4 @@ def test_different_names_stay_different(first, second):
 )
 def test_names_of_files_arrive_whole(name, expected):
     assert file_name(name) == expected
-    assert restore_name(expected) == name
+    assert restored(expected) == name
