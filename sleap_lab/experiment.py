@@ -65,6 +65,7 @@ from sleap_lab.settings.check_tracker import known_animals
 from sleap_lab.settings.compose import chosen_options, compose_config
 from sleap_lab.settings.config import OUTPUTS, Config
 from sleap_lab.settings.credentials import conceal_all, redact
+from sleap_lab.settings.objective import SPEED
 from sleap_lab.settings.overrides import as_typed, refuse_launcher
 
 if TYPE_CHECKING:
@@ -286,7 +287,7 @@ def _join(run: RunContext, source: Source, cache: Cache) -> Inference:
     summary.counts["pieces"], summary.stages["pieces"] = joined.pieces, joined.seconds
     if joined.seconds and joined.outcome == MISS:
         frames = len(joined.inference.poses.frames)
-        summary.metrics["speed/frames_per_second"] = round(frames / joined.seconds, 3)
+        summary.metrics[SPEED] = round(frames / joined.seconds, 3)
     return joined.inference
 
 
@@ -333,7 +334,7 @@ def _predict(
             predict=predict,
         )
     if (seconds := predicting_seconds(summary.stages)) and summary.cache.get("predict") != RESUMED:
-        summary.metrics["speed/frames_per_second"] = round(len(detected.poses.frames) / seconds, 3)
+        summary.metrics[SPEED] = round(len(detected.poses.frames) / seconds, 3)
     return detected, [] if arrays is None else [arrays]
 
 

@@ -5,6 +5,7 @@ from collections.abc import Collection
 
 from sleap_lab.errors import counted
 from sleap_lab.inference.cache import GB, Entry
+from sleap_lab.report.written import aligned
 
 
 def as_text(listed: Collection[Entry]) -> str:
@@ -25,13 +26,8 @@ def as_text(listed: Collection[Entry]) -> str:
     )
     if not rows:
         return total
-    table = [("key", "stage", "size", "stored", "last used", "what"), *rows]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    lines = [
-        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in table
-    ]
-    return "\n".join([*lines, total])
+    header = ("key", "stage", "size", "stored", "last used", "what")
+    return f"{aligned([header, *rows])}\n{total}"
 
 
 def _size(count: int) -> str:

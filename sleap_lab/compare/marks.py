@@ -11,11 +11,10 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from sleap_lab.compare.paired import Change
-from sleap_lab.settings.metrics import METRICS
+from sleap_lab.settings.objective import BETTER
 
 FALSE_MARKS = 0.05
 UNMARKED = -1.0  # less than every probability
-BETTER = {metric.name: metric.better for metric in METRICS} | {"speed/frames_per_second": "higher"}
 
 
 def judgeable(changes: Iterable[tuple[str, Change]]) -> list[float]:

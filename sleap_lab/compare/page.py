@@ -23,8 +23,7 @@ from sleap_lab.compare.side_by_side import (
     without_interval,
 )
 from sleap_lab.errors import listed
-from sleap_lab.files.atomic import replacing
-from sleap_lab.report.page import template
+from sleap_lab.report.page import template, write_html
 from sleap_lab.report.written import UNKNOWN, alike, kinds, number
 from sleap_lab.settings.metrics import METRICS
 from sleap_lab.sweeps.best import MOST_TIED
@@ -82,8 +81,7 @@ def write_page(comparison: Comparison, path: Path) -> None:
         moved=apart(comparison.metrics)[0],
         equal=[(line.name, number(line.values[0])) for line in apart(comparison.metrics)[1]],
     )
-    with replacing(path) as temporary:
-        temporary.write_bytes(page.encode(errors="backslashreplace"))
+    write_html(path, page)
 
 
 def _best_said(comparison: Comparison) -> str:

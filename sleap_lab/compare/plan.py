@@ -10,13 +10,13 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import stdtrit
 
-from sleap_lab.compare.marks import BETTER
 from sleap_lab.compare.paired import ComparedRun, Pairs
 from sleap_lab.errors import ConfigError, did_you_mean
 from sleap_lab.evaluation.intervals import UNITS, basis, change_of, spread_of
 from sleap_lab.evaluation.serial import MOST_WAVES
 from sleap_lab.evaluation.spread import FEWEST_VIDEOS, LEVEL, less
-from sleap_lab.report.written import number
+from sleap_lab.report.written import aligned, number
+from sleap_lab.settings.objective import BETTER
 
 FOUND = 0.8  # how often a difference is to be found
 MOST = 10_000_000
@@ -152,14 +152,9 @@ def as_text(found: Plan) -> str:
         )
         for need in found.needs
     ]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = [
-        "  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
     return "\n".join(
         [
-            *(lines if found.needs else ["the runs do not differ in any metric"]),
+            aligned(rows) if found.needs else "the runs do not differ in any metric",
             "",
             f"found four times in five by a {LEVEL:.0%} interval, for one metric that was chosen "
             "beforehand",

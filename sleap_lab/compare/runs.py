@@ -12,6 +12,7 @@ from sleap_lab.compare.marks import FALSE_MARKS, UNMARKED, bars, judgeable, mark
 from sleap_lab.compare.paired import NAN, PARTS, Change, ComparedRun, Pairs, names_of, read_run
 from sleap_lab.errors import ConfigError, RunError, listed
 from sleap_lab.report.written import text
+from sleap_lab.settings.objective import SPEED
 from sleap_lab.sweeps.best import Job, Objective, best_job
 from sleap_lab.sweeps.results import read_objective
 
@@ -25,7 +26,7 @@ COLUMNS = (
     "identity/idf1",
     "identity/hota",
     "identity/switches",
-    "speed/frames_per_second",
+    SPEED,
 )
 """Metrics that many runs are compared by, side by side."""
 

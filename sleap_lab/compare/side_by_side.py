@@ -8,9 +8,9 @@ import numpy as np
 from sleap_lab.compare.effects import Effect
 from sleap_lab.compare.paired import Change
 from sleap_lab.compare.runs import Comparison, Line
-from sleap_lab.report.written import UNKNOWN, alike, number
+from sleap_lab.report.written import UNKNOWN, aligned, alike, number
+from sleap_lab.settings.objective import SPEED
 from sleap_lab.sweeps.importance import importances, verdict
-from sleap_lab.sweeps.table import SPEED
 
 FEW_RUNS = 3
 MOST_RUNS = 50
@@ -41,9 +41,10 @@ def as_text(comparison: Comparison, width: int = UNLIMITED) -> str:
 def _few(comparison: Comparison) -> Iterator[str]:
     names = [run.name for run in comparison.runs]
     settings = [(key, *brief(values)) for key, values in comparison.settings]
-    yield _grid([("settings that differ", *names), *settings]) if settings else "no setting differs"
+    titles = ("settings that differ", *names)
+    yield aligned([titles, *settings]) if settings else "no setting differs"
     if comparison.made_with:
-        yield _grid(
+        yield aligned(
             [
                 ("made with", *names),
                 *((name, *brief(values)) for name, values in comparison.made_with),
@@ -53,7 +54,7 @@ def _few(comparison: Comparison) -> Iterator[str]:
         header = (names[0], *(title for name in names[1:] for title in (name, "difference")))
         differ, same = apart(comparison.metrics)
         if differ:
-            yield _grid([("metric", *header), *map(_row, differ)])
+            yield aligned([("metric", *header), *map(_row, differ)])
         if same:
             yield f"the same in all runs: {', '.join(map(_of_all, same))}"
         moved = [
@@ -69,7 +70,7 @@ def _few(comparison: Comparison) -> Iterator[str]:
                 if len(moved) > MOST_PARTS
                 else ""
             )
-            yield _grid([("video or node", *header), *map(_row, moved[:MOST_PARTS])]) + more
+            yield aligned([("video or node", *header), *map(_row, moved[:MOST_PARTS])]) + more
         elif comparison.parts:
             yield f"no single {' or '.join(comparison.parts)} changed by more than chance"
 
@@ -139,7 +140,7 @@ def _of_runs(comparison: Comparison, lines: Sequence[Line]) -> str:
         ]
         name = comparison.runs[i].name + MARK_OF[standing(comparison, i)]
         rows.append([name, *(level[i] for level in levels), *cells])
-    return _grid(rows)
+    return aligned(rows)
 
 
 def _shown_runs(comparison: Comparison) -> list[int]:
@@ -162,7 +163,7 @@ def _of_effects(comparison: Comparison, lines: Sequence[Line]) -> str:
         ]
         for effect in comparison.effects[:MOST_EFFECTS]
     ]
-    return _grid([header, *rows])
+    return aligned([header, *rows])
 
 
 def apart(lines: Sequence[Line]) -> tuple[list[Line], list[Line]]:
@@ -272,11 +273,3 @@ def brief(values: Sequence[str]) -> list[str]:
         f"…{value[shared:]}" if shared and len(value) > WIDEST else value for value in values
     ]
     return [value if len(value) <= WIDEST else f"…{value[1 - WIDEST :]}" for value in shorter]
-
-
-def _grid(table: Sequence[Sequence[str]]) -> str:
-    widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
-    return "\n".join(
-        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in table
-    )

@@ -128,7 +128,7 @@ def write_report(
         "empty": empty,
         "no_signs": no_signs(quality),
     }
-    _write(path, template("page.html").render(context))
+    write_html(path, template("page.html").render(context))
 
 
 def _compared(
@@ -212,7 +212,12 @@ def _draw(
     )
 
 
-def _write(path: Path, page: str) -> None:
+def write_html(path: Path, page: str) -> None:
+    """Write a page, whole or not at all.
+
+    Raises:
+        RunError: It cannot be written.
+    """
     with replacing(path) as temporary:
         # Names of files may hold bytes that are not text.
         temporary.write_bytes(page.encode(errors="backslashreplace"))

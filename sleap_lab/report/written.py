@@ -61,3 +61,12 @@ def kinds(rows: Sequence[Sequence[str]]) -> list[str]:
         else "words"
         for cells in zip(*rows, strict=True)
     ]
+
+
+def aligned(table: Sequence[Sequence[str]]) -> str:
+    """Write a table as plain text, its columns as wide as their widest cell."""
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return "\n".join(
+        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in table
+    )

@@ -29,6 +29,7 @@ from sleap_lab.runs.titles import apart
 from sleap_lab.settings.check_outputs import METRICS_SUFFIXES, metrics_files, writes_predictions
 from sleap_lab.settings.config import Config, EvaluatorConfig, defaults
 from sleap_lab.settings.inputs import is_glob
+from sleap_lab.settings.objective import SPEED
 
 if TYPE_CHECKING:
     from sleap_lab.evaluation import Evaluation
@@ -254,8 +255,8 @@ def _headline(run: RunContext, source: Source, device: str) -> dict[str, object]
     summary, config = run.summary, run.config
     counts: dict[str, float] = dict(summary.counts)
     data: str | list[str] = config.data.path
-    if "speed/frames_per_second" in summary.metrics:
-        counts["frames_per_second"] = summary.metrics["speed/frames_per_second"]
+    if SPEED in summary.metrics:
+        counts["frames_per_second"] = summary.metrics[SPEED]
     paths = [data] if isinstance(data, str) else data
     if any(is_glob(path) and not path.exists() for path in map(Path, paths)):
         paths = [video_name(source.videos[i]) for i in np.unique(source.frames[:, 0]).tolist()]

@@ -10,6 +10,7 @@ from sleap_lab.errors import listed
 from sleap_lab.runs.context import RunContext
 from sleap_lab.runs.folder import OVERLAY, REPORT
 from sleap_lab.runs.summary import RunSummary
+from sleap_lab.settings.objective import SPEED
 
 if TYPE_CHECKING:
     from sleap_lab.evaluation import Evaluation
@@ -76,8 +77,8 @@ def _show(run: RunContext, evaluation: "Evaluation | None", files: Sequence[Path
         rows.append(
             ("cache", ", ".join(f"{stage} {outcome}" for stage, outcome in summary.cache.items()))
         )
-    if "speed/frames_per_second" in summary.metrics:
-        rows.append(("speed", f"{summary.metrics['speed/frames_per_second']:.1f} frames/s"))
+    if SPEED in summary.metrics:
+        rows.append(("speed", f"{summary.metrics[SPEED]:.1f} frames/s"))
     rows += list(metrics.items())
     if evaluation is not None:
         rows.append(

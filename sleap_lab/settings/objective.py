@@ -10,6 +10,8 @@ MAXIMIZE, MINIMIZE = "maximize", "minimize"
 SPEED = "speed/frames_per_second"
 SECONDS = "speed/total_seconds"
 KNOWN = [*(metric.name for metric in METRICS), SPEED, SECONDS]
+BETTER = {metric.name: metric.better for metric in METRICS} | {SPEED: "higher"}
+"""Metric -> its better side, `higher` or `lower`; empty where neither is."""
 FAMILIES = ("counts/", "speed/", "quality/")
 
 # Metrics that decide which run is best without `sweep.objective`: the first that any run has.
@@ -45,8 +47,7 @@ def nearest(name: str, known: list[str]) -> str:
 
 def natural_direction(name: str) -> str | None:
     """Return the direction in which a metric is better; None where neither is."""
-    sides = {metric.name: metric.better for metric in METRICS} | {SPEED: "higher"}
     better = (
-        "lower" if name.startswith("speed/") and name.endswith("_seconds") else sides.get(name, "")
+        "lower" if name.startswith("speed/") and name.endswith("_seconds") else BETTER.get(name, "")
     )
     return {"higher": MAXIMIZE, "lower": MINIMIZE}.get(better)

@@ -10,7 +10,7 @@ import numpy as np
 from sleap_lab.errors import listed
 from sleap_lab.files.atomic import replacing
 from sleap_lab.report.drawing import NARROW, data_uri, encoded, house_style
-from sleap_lab.report.page import template
+from sleap_lab.report.page import template, write_html
 from sleap_lab.report.written import kinds
 from sleap_lab.runs.titles import short_name
 from sleap_lab.settings.objective import MINIMIZE, natural_direction
@@ -135,8 +135,7 @@ def write_sweep_page(
             **_explained(found),
             figures={kind: data_uri(figure) for kind, figure in figures.items()},
         )
-    with replacing(folder / "results.html") as temporary:
-        temporary.write_bytes(page.encode(errors="backslashreplace"))
+    write_html(folder / "results.html", page)
 
 
 def _found(

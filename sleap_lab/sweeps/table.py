@@ -4,12 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from sleap_lab.runs.summary import overridden
-from sleap_lab.settings.objective import SECONDS
+from sleap_lab.settings.objective import SECONDS, SPEED
 from sleap_lab.settings.recordings import DATA
 from sleap_lab.sweeps.best import Best, Job
 from sleap_lab.sweeps.varied import recording_names, varied_keys
-
-SPEED = "speed/frames_per_second"
 
 # Metrics that are columns of the table, where any job has them.
 HEADLINES = (

@@ -8,10 +8,9 @@ import numpy as np
 
 from sleap_lab.errors import counted
 from sleap_lab.evaluation.intervals import Difference
-from sleap_lab.files.atomic import replacing
 from sleap_lab.report import drawing
 from sleap_lab.report.numbers import Table
-from sleap_lab.report.page import template
+from sleap_lab.report.page import template, write_html
 from sleap_lab.report.panels import Panel
 from sleap_lab.report.written import number as long_number
 from sleap_lab.report.written import text
@@ -94,8 +93,7 @@ def write_page(
         tables=list(_trial_tables(outcome, trials)),
         command=command,
     )
-    with replacing(path) as temporary:
-        temporary.write_bytes(page.encode(errors="backslashreplace"))
+    write_html(path, page)
 
 
 def _held_out_table(outcome: Outcome) -> Table:

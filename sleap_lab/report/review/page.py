@@ -13,12 +13,11 @@ import numpy as np
 from sleap_lab import terminal
 from sleap_lab.errors import RunError
 from sleap_lab.evaluation import Switch
-from sleap_lab.files.atomic import replacing
 from sleap_lab.poses.record import Poses, distinct
 from sleap_lab.quality.assess import Quality
 from sleap_lab.quality.suspects import Suspect
 from sleap_lab.report.drawing import PALETTE, track_color
-from sleap_lab.report.page import template
+from sleap_lab.report.page import template, write_html
 from sleap_lab.report.review.chosen import choose
 from sleap_lab.report.review.film import GROUP, encode, film_rate, film_size
 from sleap_lab.report.review.packing import Canvas, pack_poses, pack_timeline, packed
@@ -119,9 +118,7 @@ def write_review(path: Path, content: Content, budget: int = BUDGET) -> None:
         truth=content.truth is not None,
         evaluated=content.switches is not None,
     )
-    with replacing(path) as temporary:
-        # Names of files may hold bytes that are no text.
-        temporary.write_bytes(html.encode(errors="backslashreplace"))
+    write_html(path, html)
 
 
 def _parts(content: Content, budget: int, unreadable: list[str]) -> dict[int, _Part]:
