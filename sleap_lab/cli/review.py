@@ -64,17 +64,17 @@ class Made(Protocol):
         """What each file holds, and its path."""
 
 
-Made_ = TypeVar("Made_", bound=Made)
+M = TypeVar("M", bound=Made)
 
 
 def make_from(
     word: str,
     verb: str,
-    make: Callable[[Subject, Path], Made_],
+    make: Callable[[Subject, Path], M],
     *,
     tracking_uri: str | None,
     outputs_root: Path,
-) -> Made_:
+) -> M:
     """Make files from the poses of a run or of a labels file.
 
     Those of a run are written into its folder and, where MLflow has the run, added to it.

@@ -21,7 +21,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from enum import Enum
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from filelock import FileLock
 
@@ -72,7 +72,7 @@ def what_is(path: Path) -> Kind:
     if head.startswith(HDF5_BEGINS):
         labels = _labels(path)
         # Labels that `run_inference` returned, and that were saved by sleap-io.
-        ours = labels.get("generator") == "sleap_lab" and not labels["user"]
+        ours = labels is not None and labels.is_ours and not labels.user
         return Kind.LIKELY if ours else Kind.OTHER
     return Kind.LIKELY if head.startswith(TEXT_BEGINS) else Kind.OTHER
 
@@ -156,14 +156,14 @@ def _alone(path: Path) -> Iterator[None]:
 def contents(path: Path) -> str:
     """Return what a file holds, for messages."""
     labels = _labels(path)
-    if not labels:
+    if labels is None:
         return f"{path.stat().st_size:,} bytes" if path.is_file() else "something that is no file"
     parts = [
-        *([counted(labels["user"], "user-labelled instance")] if labels["user"] else []),
-        *([counted(labels["embedded"], "embedded video")] if labels["embedded"] else []),
-        counted(labels["predicted"], "predicted instance"),
+        *([counted(labels.user, "user-labelled instance")] if labels.user else []),
+        *([counted(labels.embedded, "embedded video")] if labels.embedded else []),
+        counted(labels.predicted, "predicted instance"),
     ]
-    return f"{', '.join(parts)} in {counted(labels['frames'], 'frame')}"
+    return f"{', '.join(parts)} in {counted(labels.frames, 'frame')}"
 
 
 def _is_same(path: Path, other: Path) -> bool:
@@ -180,7 +180,8 @@ def _makes_room(path: Path, new: Path, frames: str) -> bool:
     if kind is Kind.NOTHING or (path.is_file() and filecmp.cmp(path, new, shallow=False)):
         return True
     same = kind is Kind.OWN and (_mark(path) or ("", ""))[1] == frames
-    return same and not _labels(path).get("user")
+    labels = _labels(path) if same else None
+    return same and not (labels is not None and labels.user)
 
 
 def keep(path: Path) -> str:
@@ -248,25 +249,39 @@ def _digest(path: Path, frames: str) -> str:
 def _was_marked(path: Path) -> bool:
     """Return whether a run wrote a file that has changed since."""
     with suppress(OSError):
-        return _mark(path) is not None or _labels(path).get("generator") == "sleap_lab"
+        labels = _labels(path)
+        return _mark(path) is not None or (labels is not None and labels.is_ours)
     return False
 
 
-def _labels(path: Path) -> dict[str, Any]:
-    """Return counts of a labels file, and what wrote it; empty for any other file."""
+class _Labels(NamedTuple):
+    """What a labels file holds: numbers of instances, frames and videos with images.
+
+    `is_ours` says whether this program made it.
+    """
+
+    user: int
+    predicted: int
+    frames: int
+    embedded: int
+    is_ours: bool
+
+
+def _labels(path: Path) -> _Labels | None:
+    """Return what a labels file holds; None for any other file."""
     import h5py  # slow to import, and most paths are free
 
     try:
         with h5py.File(path, "r") as file:
             kinds = file["instances"]["instance_type"]
             facts = json.loads(file["metadata"].attrs["json"])
-            return {
-                "user": int((kinds == 0).sum()),
-                "predicted": int((kinds != 0).sum()),
-                "frames": len(file["frames"]),
-                "embedded": sum(f"{name}/video" in file for name in file),
-                "generator": (facts.get("provenance") or {}).get("generator"),
-            }
+            return _Labels(
+                user=int((kinds == 0).sum()),
+                predicted=int((kinds != 0).sum()),
+                frames=len(file["frames"]),
+                embedded=sum(f"{name}/video" in file for name in file),
+                is_ours=(facts.get("provenance") or {}).get("generator") == "sleap_lab",
+            )
     except Exception as error:  # anything can be wrong with a file that is no labels file
         raise_interruption(error)
-        return {}
+        return None

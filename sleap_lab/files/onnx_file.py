@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.message import DecodeError
 
 PACKAGE = "sleap_lab.onnx"
 TEXT, WHOLE, NUMBER, BYTES = (
@@ -70,7 +71,7 @@ def read_onnx(path: Path) -> OnnxArrays:
     model = _model_class()()
     try:
         model.ParseFromString(path.read_bytes())
-    except Exception as error:  # protobuf's DecodeError, which is no ValueError
+    except DecodeError as error:
         raise ValueError("it is no ONNX file") from error
     graph = model.graph
     if not len(graph.initializer):

@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 import sleap_io as sio
 
-from sleap_lab.errors import RunError
+from sleap_lab.errors import RunError, one_line
+from sleap_lab.errors.interruption import raise_interruption
 from sleap_lab.evaluation import Evaluation
 from sleap_lab.files.atomic import replacing
 from sleap_lab.media.labels import video_name
@@ -180,12 +181,11 @@ def _drawn(
     for index in frames:
         try:
             picture = np.asarray(pictures[index])
-        except (
-            Exception
-        ) as error:  # each kind of video raises its own errors for an unreadable frame
-            reason = " ".join(str(error).split())
+        except Exception as error:  # each kind of video has its own for an unreadable frame
+            raise_interruption(error)
             raise RunError(
-                f"output.overlay_video: {video_name(video)} cannot be drawn over ({reason})"
+                f"output.overlay_video: {video_name(video)} cannot be drawn over "
+                f"({one_line(error)})"
             ) from error
         picture = np.ascontiguousarray(np.broadcast_to(picture, (*picture.shape[:2], 3))).copy()
         for place, instance in enumerate(found[index].instances):

@@ -39,11 +39,11 @@ def check_tracker(config: TrackerConfig) -> TrackerConfig:
     if config.use_flow and config.use_kalman:
         raise ConfigError("tracker.use_flow and tracker.use_kalman are both true; choose one")
     if config.features == "image" and (config.use_flow or config.use_kalman):
-        motion = "use_flow" if config.use_flow else "use_kalman"
         raise ConfigError(
-            f"tracker.{motion} moves poses, but tracker.features=image compares none; choose one"
+            f"tracker.{_motion(config)} moves poses, but tracker.features=image compares none; "
+            "choose one"
         )
-    if config.use_kalman and not (config.tracking_target_instance_count or config.max_tracks):
+    if config.use_kalman and known_animals(config) is None:
         raise ConfigError(
             "tracker.use_kalman=true needs the number of animals "
             "in tracker.tracking_target_instance_count or tracker.max_tracks"
@@ -65,9 +65,7 @@ def check_tracker(config: TrackerConfig) -> TrackerConfig:
             f"tracker.tracking_pre_cull_to_target={config.tracking_pre_cull_to_target} "
             "needs the number of animals in tracker.tracking_target_instance_count"
         )
-    if config.post_connect_single_breaks and not (
-        config.tracking_target_instance_count or config.max_tracks
-    ):
+    if config.post_connect_single_breaks and known_animals(config) is None:
         raise ConfigError(
             "tracker.post_connect_single_breaks=true needs the number of animals in "
             "tracker.tracking_target_instance_count or tracker.max_tracks"
@@ -75,13 +73,17 @@ def check_tracker(config: TrackerConfig) -> TrackerConfig:
     return config
 
 
+def _motion(config: TrackerConfig) -> str:
+    """Return the key that has poses moved, of a tracker that moves them."""
+    return "use_flow" if config.use_flow else "use_kalman"
+
+
 def _check_method(config: TrackerConfig) -> None:
     """Refuse settings of trackers that decide frame by frame where another method is chosen."""
     if config.method in ("global", "auto") and (config.use_flow or config.use_kalman):
-        motion = "use_flow" if config.use_flow else "use_kalman"
         raise ConfigError(
-            f"tracker.{motion} is for trackers that decide frame by frame, but tracker.method is "
-            f"{config.method}; choose one"
+            f"tracker.{_motion(config)} is for trackers that decide frame by frame, but "
+            f"tracker.method is {config.method}; choose one"
         )
     if config.method in ("global", "auto") and config.link_tracklets:
         raise ConfigError(

@@ -42,6 +42,11 @@ class Flag:
         return self.says or str(keys()[self.key].metadata["help"])
 
     @property
+    def usual(self) -> Any:
+        """Value where the flag is not given."""
+        return key_defaults()[self.key] if self.default is INHERIT else self.default
+
+    @property
     def kind(self) -> str:
         """Type of the value: bool, int, float, str, list or any."""
         annotation = keys()[self.key].type
@@ -329,8 +334,7 @@ def help_text(flags: Sequence[Flag]) -> str:
         lines.append(f"\n{section}:")
         for flag in (flag for flag in flags if flag.section == section):
             short = f"-{flag.short}, " if flag.short else "    "
-            default = flag.default if flag.default is not INHERIT else key_defaults()[flag.key]
-            shown = "" if default in (None, False, []) else f" [{default}]"
+            shown = "" if flag.usual in (None, False, []) else f" [{flag.usual}]"
             lines.append(f"  {short}--{flag.name}  ({flag.key})")
             lines += textwrap.wrap(flag.help + shown, 100, initial_indent=IN, subsequent_indent=IN)
     return "\n".join(lines)
@@ -344,7 +348,6 @@ def markdown_table(flags: Sequence[Flag]) -> str:
     """Return the table flag ↔ key ↔ default of the migration page."""
     rows = ["| flag | key | default | meaning |", "| --- | --- | --- | --- |"]
     for flag in flags:
-        default = flag.default if flag.default is not INHERIT else key_defaults()[flag.key]
         name = f"`--{flag.name}`" + (f", `-{flag.short}`" if flag.short else "")
-        rows.append(f"| {name} | `{flag.key}` | `{default}` | {flag.help} |")
+        rows.append(f"| {name} | `{flag.key}` | `{flag.usual}` | {flag.help} |")
     return "\n".join(rows)

@@ -12,9 +12,7 @@ def peak_thresholds(config: ModelConfig) -> tuple[float, float]:
     """
     value = config.peak_threshold
     values = list(value) if isinstance(value, (list, tuple)) else [value, value]
-    if len(values) != 2 or not all(
-        isinstance(v, (int, float)) and not isinstance(v, bool) for v in values
-    ):
+    if len(values) != 2 or not all(map(_is_number, values)):
         raise ConfigError(
             f"model.peak_threshold: got {value!r}; "
             "accepted: a number, or for top-down [centroid, keypoint]"
@@ -35,9 +33,7 @@ def oks_stddevs(config: EvaluatorConfig, n_nodes: int | None = None) -> float | 
     """
     value = config.oks_stddev
     values = value if isinstance(value, list) else [value]
-    if not values or not all(
-        isinstance(v, (int, float)) and not isinstance(v, bool) and v >= 1e-9 for v in values
-    ):
+    if not values or not all(_is_number(v) and v >= 1e-9 for v in values):
         raise ConfigError(
             f"evaluator.oks_stddev: got {value!r}; accepted: a number of at least 1e-09, "
             "or a list of one per node"
@@ -48,3 +44,7 @@ def oks_stddevs(config: EvaluatorConfig, n_nodes: int | None = None) -> float | 
             f"accepted: one number, or one for each of the {n_nodes} nodes"
         )
     return value
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
