@@ -83,6 +83,21 @@ def coverage_notes(
     return notes
 
 
+def unseen_notes(truth: Poses, frames: Sequence[FramePair]) -> list[str]:
+    """Say how many true instances have no visible node; as in sleap-nn, `eval/…` count them.
+
+    Args:
+        truth: Ground truth.
+        frames: Labelled frames.
+    """
+    rows = [row for frame in frames if frame.processed for row in frame.truth_rows.tolist()]
+    unseen = len(rows) - int(truth.visible[rows].any(axis=1).sum())
+    if not unseen:
+        return []
+    have = counted(unseen, "true instance has", "true instances have")
+    return [f"{have} no visible node: eval/… counts as missed what coco/… leaves out"]
+
+
 def nothing_matched(config: EvaluatorConfig) -> str:
     """Say that no prediction was matched, and whether none could be."""
     impossible = config.match_method == "oks" and config.match_threshold >= 1

@@ -24,7 +24,7 @@ from sleap_lab.evaluation.match import (
     pair_frames,
 )
 from sleap_lab.evaluation.measure import Measure, centroid_measure, oks_measure
-from sleap_lab.evaluation.notes import coverage_notes, nothing_matched, video_notes
+from sleap_lab.evaluation.notes import coverage_notes, nothing_matched, unseen_notes, video_notes
 from sleap_lab.evaluation.pck import hits, pck_metrics
 from sleap_lab.evaluation.records import Records, centroid_records, pose_records
 from sleap_lab.evaluation.result import Evaluation
@@ -126,6 +126,7 @@ def score_poses(
     matches = match_frames(pairs, measure.score, measure.assign)
     found = _evaluation(records, frames, pairs, matches, measure, video_names, details=details)
     coverage = coverage_notes(poses, frames, n_predicted, by_centroid)
+    coverage += [] if by_centroid else unseen_notes(truth, frames)
     unmatched = [] if len(matches.scores) else [nothing_matched(config)]
     return replace(found, notes=(*records.notes, *coverage, *unmatched, *found.notes))
 

@@ -103,6 +103,34 @@ def match_videos(
     return matches
 
 
+def map_notes(
+    matches: Sequence[VideoMatch], videos: Sequence["sio.Video"], true_videos: Sequence["sio.Video"]
+) -> list[str]:
+    """Say which videos that the map pairs have other pictures; poses are compared as they are.
+
+    Args:
+        matches: The videos that are compared.
+        videos: Videos of the predictions.
+        true_videos: Videos of the ground truth.
+    """
+    notes = []
+    for match in matches:
+        if match.predicted is None or match.truth is None or match.reason != KEY:
+            continue
+        own, other = videos[match.predicted], true_videos[match.truth]
+        if own.shape is None or other.shape is None:
+            continue
+        (frames, height, width), (others, high, wide) = own.shape[:3], other.shape[:3]
+        lists = isinstance(own.filename, list) and isinstance(other.filename, list)
+        between = f"{KEY}: {match.predicted_name} has {{}}, {match.truth_name} {{}}; "
+        if (height, width) != (high, wide):
+            sizes = between.format(f"{width}x{height} px", f"{wide}x{high} px")
+            notes.append(f"{sizes}poses are compared as they are, in px of their own video")
+        if frames != others and not lists:  # images are paired by their files
+            notes.append(f"{between.format(f'{frames} frames', others)}frames are paired by number")
+    return notes
+
+
 def _recognised(
     truth: "sio.Labels", labels: "sio.Labels", mapped: Mapping[int, int | None]
 ) -> tuple[dict[int, int | None], dict[int, str]]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sleap_lab.evaluation.match import FramePair
-from sleap_lab.evaluation.notes import coverage_notes, nothing_matched, video_notes
+from sleap_lab.evaluation.notes import coverage_notes, nothing_matched, unseen_notes, video_notes
 from sleap_lab.evaluation.videos import VideoMatch
 from sleap_lab.poses.record import Skeleton, make_poses
 from sleap_lab.settings.config import EvaluatorConfig
@@ -59,6 +59,16 @@ def test_what_a_person_labelled_is_no_prediction():
     frames = [pair([0], [0], all_poses=[0, 2]), pair([], [], all_poses=[2])]
     assert coverage_notes(POSES, frames, 1, False) == [
         "1 instance in the predictions was labelled by a person and was left out"
+    ]
+
+
+def test_true_instances_without_a_visible_node_are_told():
+    truth = make_poses(POINT, [[[0, 0]], [[np.nan, np.nan]], [[1, 1]], [[np.nan, np.nan]]])
+    assert unseen_notes(truth, [pair([0, 2], [0])]) == []
+    assert unseen_notes(truth, []) == []
+    # The last is in a frame that was not predicted.
+    assert unseen_notes(truth, [pair([0, 1], [0]), pair([3], [], processed=False)]) == [
+        "1 true instance has no visible node: eval/… counts as missed what coco/… leaves out"
     ]
 
 

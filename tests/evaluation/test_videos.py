@@ -6,7 +6,7 @@ import sleap_io as sio
 
 from sleap_lab.errors import ConfigError
 from sleap_lab.evaluation import evaluate
-from sleap_lab.evaluation.videos import compared, match_videos
+from sleap_lab.evaluation.videos import compared, map_notes, match_videos
 from sleap_lab.media.labels import to_labels, to_poses
 from sleap_lab.poses.record import Skeleton, make_poses
 from sleap_lab.settings.config import EvaluatorConfig
@@ -175,3 +175,16 @@ def test_videos_that_are_not_compared_are_named():
         "left out by evaluator.video_map",
         "no such video in the predictions",
     ]
+
+
+def test_a_map_of_videos_with_other_pictures_is_told():
+    truth, labels = labels_on("/a/one.mp4", "/a/two.mp4"), labels_on("small.mp4", "/a/two.mp4")
+    labels.videos[0].backend_metadata["shape"] = (4, 24, 32, 1)
+    matches = match_videos(truth, labels, {"small.mp4": "one.mp4"})
+    assert map_notes(matches, labels.videos, truth.videos) == [
+        "evaluator.video_map: small.mp4 has 32x24 px, /a/one.mp4 64x48 px; "
+        "poses are compared as they are, in px of their own video",
+        "evaluator.video_map: small.mp4 has 4 frames, /a/one.mp4 9; frames are paired by number",
+    ]
+    labels.videos[0].backend_metadata["shape"] = truth.videos[0].backend_metadata["shape"]
+    assert map_notes(matches, labels.videos, truth.videos) == []
