@@ -180,12 +180,8 @@ def settings_of(tracker: Tracker, animals: int) -> TrackerConfig:
 def _ours(scene: Scene, tracker: Tracker) -> Row:
     config = settings_of(tracker, len(scene.truth.track_names))
 
-    def read_image(video: int, frame: int) -> np.ndarray:
-        assert scene.images is not None, "only trackers without pictures run on such scenes"
-        return scene.images[frame]
-
     start = time.perf_counter()
-    tracks = track(scene.detections, config, read_image if scene.images is not None else None)
+    tracks = track(scene.detections, config, scene.read_image if scene.images is not None else None)
     return _score(scene, tracker.name, tracks, time.perf_counter() - start)
 
 

@@ -85,12 +85,8 @@ def _looked_at(group: Group | ContactGroup, seeds: int, names: tuple[str, ...]) 
 def _of_tracker(scene: Scene, tracker: Tracker) -> Iterator[Row]:
     truth, group, seed, animals = scene.truth, scene.group, scene.seed, len(scene.truth.track_names)
 
-    def read_image(video: int, frame: int) -> np.ndarray:
-        assert scene.images is not None, "only trackers without pictures run on such scenes"
-        return scene.images[frame]
-
     config = settings_of(tracker, animals)
-    poses = track(scene.detections, config, read_image if tracker.pictures else None)
+    poses = track(scene.detections, config, scene.read_image if tracker.pictures else None)
     evaluation = evaluate(truth, poses, EVALUATION, videos={0: 0}, details=False)
     switches = np.array([switch.frame for switch in evaluation.switches], dtype=int)
     quality = assess(poses, animals, identify)

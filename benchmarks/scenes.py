@@ -44,6 +44,11 @@ class Scene(NamedTuple):
     detections: Poses
     images: np.ndarray | None = None
 
+    def read_image(self, video: int, frame: int) -> np.ndarray:
+        """Return the picture of a frame, (h, w, 1) uint8."""
+        assert self.images is not None, "only trackers without pictures run on such scenes"
+        return self.images[frame]
+
 
 class Group(NamedTuple):
     """Scenes that differ in their seed only: frames of a recording of which the truth is known."""

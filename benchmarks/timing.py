@@ -3,7 +3,6 @@
 import csv
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -13,6 +12,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from sleap_lab.runs.snapshot import processor
 
 REPOSITORY = Path(__file__).parents[1]
 REFERENCE = Path(os.environ.get("SLEAP_LAB_REFERENCE", REPOSITORY.parent / "shared" / "reference"))
@@ -141,13 +142,7 @@ def write_between(page: Path, name: str, shown: str) -> None:
 
 def processor_name() -> str:
     """Return the name of the processor, letters and digits only."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return "".join(
-        c if c.isalnum() else " "
-        for c in (names[0] if names else platform.processor() or platform.machine())
-    )
+    return "".join(c if c.isalnum() else " " for c in processor())
 
 
 def _median(values: Iterable[float]) -> float:

@@ -137,12 +137,13 @@ def mlflow_problems(folder: Path) -> list[str]:
     """Return which runs below a folder differ in MLflow, after `sleap-lab sync` in it."""
     from sleap_lab.runs.mlflow_log import MLFLOW_STATUS
     from sleap_lab.runs.store import import_mlflow
+    from sleap_lab.runs.tags import FOLDER_TAG
 
     client = import_mlflow().MlflowClient(f"sqlite:///{folder}/outputs/mlflow.db")
     runs = client.search_runs(
         [experiment.experiment_id for experiment in client.search_experiments()]
     )
-    held = sorted((run.data.tags["sleap_lab.folder"], run.info.status) for run in runs)
+    held = sorted((run.data.tags[FOLDER_TAG], run.info.status) for run in runs)
     ended = {
         str(run): json.loads((run / "run.json").read_text())["status"]
         for run in run_folders(folder)

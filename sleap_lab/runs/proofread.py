@@ -12,9 +12,10 @@ from sleap_lab.evaluation.images import by_image
 from sleap_lab.evaluation.videos import compared, match_videos
 from sleap_lab.media.labels import read_labels, to_poses
 from sleap_lab.poses.record import Poses
+from sleap_lab.poses.videos import with_videos
 from sleap_lab.quality.budget import Proofread
 from sleap_lab.quality.neighbours import Order
-from sleap_lab.runs.subject import Subject, of_our_videos
+from sleap_lab.runs.subject import Subject
 from sleap_lab.settings.config import EvaluatorConfig
 
 HOW = EvaluatorConfig(evaluate=True, identity=True, user_labels_only=False, nodes="common")
@@ -37,7 +38,7 @@ def read_proofread(path: Path, frames: list[int] | None, subject: Subject) -> Po
     ours = subject.source.project or sio.Labels(videos=list(subject.source.videos))
     pairs = compared(match_videos(labels, ours))
     poses = by_image(to_poses(labels), labels.videos, ours.videos, pairs, [])
-    poses = of_our_videos(poses, {truth: own for own, truth in pairs.items()})
+    poses = with_videos(poses, {truth: own for own, truth in pairs.items()})
     if frames is not None:
         kept = poses.frames[np.isin(poses.frames[:, 1], frames)]
         poses = replace(poses[np.isin(poses.frame, frames)], frames=kept)

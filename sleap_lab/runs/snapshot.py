@@ -248,7 +248,7 @@ def device_facts(device: str) -> dict[str, Any]:
 
     For a CUDA device also the card, its memory in bytes and the CUDA version.
     """
-    facts: dict[str, Any] = {"device": device, "processor": _processor()}
+    facts: dict[str, Any] = {"device": device, "processor": processor()}
     torch = sys.modules.get("torch")
     if torch and device.startswith("cuda") and torch.cuda.is_available():
         card = torch.cuda.get_device_properties(device)
@@ -256,7 +256,8 @@ def device_facts(device: str) -> dict[str, Any]:
     return facts
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Return the name of the processor."""
     info = Path("/proc/cpuinfo")  # platform.processor() is empty or vague on Linux
     lines = info.read_text(errors="replace").splitlines() if info.is_file() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

@@ -15,6 +15,7 @@ from sleap_lab.media.labels import read_labels, to_poses, video_name
 from sleap_lab.media.open_source import open_source
 from sleap_lab.media.source import Source
 from sleap_lab.poses.record import Poses
+from sleap_lab.poses.videos import with_videos
 from sleap_lab.runs.snapshot import read_document
 from sleap_lab.settings.check_tracker import known_animals
 from sleap_lab.settings.config import DataConfig, EvaluatorConfig, TrackerConfig
@@ -139,22 +140,4 @@ def _truth(config: Mapping[str, Any], videos: Mapping[int | None, int | None]) -
     """
     path = config["evaluator"].get("ground_truth_path") or config["data"]["path"]
     ours = {video: own for video, own in videos.items() if video is not None and own is not None}
-    return of_our_videos(to_poses(read_labels(path)), ours)
-
-
-def of_our_videos(poses: Poses, videos: Mapping[int, int]) -> Poses:
-    """Return the poses of some videos by other indices.
-
-    Args:
-        poses: The poses.
-        videos: Index of each video that is kept -> its new index.
-    """
-    poses = poses[np.isin(poses.video, list(videos))]
-    frames = poses.frames[np.isin(poses.frames[:, 0], list(videos))]
-    numbers = np.zeros(max([0, *videos]) + 1, dtype=np.int64)
-    numbers[list(videos)] = list(videos.values())
-    return replace(
-        poses,
-        video=numbers[poses.video].astype(np.int32),
-        frames=np.stack([numbers[frames[:, 0]], frames[:, 1]], axis=1),
-    )
+    return with_videos(to_poses(read_labels(path)), ours)

@@ -13,6 +13,7 @@ from sleap_lab.evaluation.intervals import time_of_errors
 from sleap_lab.evaluation.match import labelled_frames
 from sleap_lab.filters import apply_filters
 from sleap_lab.poses.record import Poses, concatenate
+from sleap_lab.poses.videos import with_videos
 from sleap_lab.settings.config import EvaluatorConfig, FiltersConfig, TrackerConfig
 from sleap_lab.settings.metrics import Metric
 from sleap_lab.tracking import track
@@ -150,7 +151,7 @@ def make_problem(
         RunError: There are too few labelled frames.
     """
     detections = _untracked(detections)
-    truth = _renumbered(truth, {j: i for i, j in videos.items()})
+    truth = with_videos(truth, {j: i for i, j in videos.items()})
     labelled = _labelled_frames(detections, truth, videos, evaluator)
     time = _correlation_time(detections, truth, videos, filters, evaluator, predicted=predicted)
     length = settings.block_frames or block_length(len(labelled), time)
@@ -245,19 +246,6 @@ def _labelled_frames(
 def _part(detections: Poses, truth: Poses, chosen: Sequence[Block], first: int) -> Part:
     """Cut some blocks out of detections and truth; `first` is the number of the first block."""
     return Part(cut(detections, chosen, first), cut(truth, chosen, first), tuple(chosen), first)
-
-
-def _renumbered(poses: Poses, videos: dict[int, int]) -> Poses:
-    """Give videos other numbers, and leave out those that have none."""
-    kept = poses[np.isin(poses.video, list(videos))]
-    frames = poses.frames[np.isin(poses.frames[:, 0], list(videos))]
-    numbers = np.arange(max([0, *videos]) + 1)
-    numbers[list(videos)] = list(videos.values())
-    return replace(
-        kept,
-        video=numbers[kept.video].astype(np.int32),
-        frames=np.stack([numbers[frames[:, 0]], frames[:, 1]], axis=1),
-    )
 
 
 def is_better(metric: Metric, value: float, than: float) -> bool:
