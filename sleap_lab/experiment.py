@@ -231,7 +231,7 @@ def _detect(
         The result, and the files with the network outputs where these are requested.
     """
     if run.invocation.pieces is None:
-        device = _load(run.config, source, stage)
+        device = _checked_device(run.config, source, stage)
         with stage("snapshot"):
             snapshot_experiment(run, source, device)
         return _predict(run, source, device, cache, stage)
@@ -258,7 +258,7 @@ def _run_piece(run: RunContext) -> Result:
     cache = open_cache(config, _warn)
     with stage("open"):
         source = open_source(config.data, index=index_cached(cache))
-    device = _load(config, source, stage)
+    device = _checked_device(config, source, stage)
     config, remarks = settled(config, source)  # all pieces choose alike
     run = replace(run, config=config)
     part = replace(source, frames=source.frames[piece.start : piece.stop])
@@ -291,8 +291,13 @@ def _join(run: RunContext, source: Source, cache: Cache) -> Inference:
     return joined.inference
 
 
-def _load(config: Config, source: Source, stage: Stopwatch) -> str:
-    """Return the device that the networks will run on, after checking what the stages need."""
+def _checked_device(config: Config, source: Source, stage: Stopwatch) -> str:
+    """Return the device that the networks will run on; what the stages need is checked first.
+
+    Raises:
+        ConfigError: There is no such device, or models, tracker and data do not fit together.
+        RunError: A training config, or an image that is needed, cannot be read.
+    """
     with stage("load"):
         check_stages(config, source)
         device = device_name(config)

@@ -112,6 +112,7 @@ def _receptive_field(config: TrainingConfig, network: PoseNetwork) -> str:
     seen = receptive_field(network, network.backbone.in_channels, config.max_stride)
     if seen is None:
         return "the whole image"
+    # Half of the field lies on either side of a pixel: then one in a corner sees the whole crop.
     if config.crop_size is not None and seen / config.scale >= 2 * config.crop_size:
         return "the whole crop"
     return f"about {seen / config.scale:.0f} px wide" + (
