@@ -14,6 +14,7 @@ from sleap_lab.evaluation.files import read_frames
 from sleap_lab.evaluation.frames import FrameTable, of_node, on_frames
 from sleap_lab.evaluation.influence import Parts, parts
 from sleap_lab.evaluation.intervals import (
+    IDENTITY,
     basis,
     change_of,
     differences,
@@ -242,13 +243,14 @@ class Pairs:
     ) -> float:
         """Return the change of one metric.
 
-        A metric that is formed from frames is compared on the frames that both runs share. Any
-        other metric is compared as each run states it.
+        A metric that is formed from frames is compared on the frames that both runs share; nan
+        where these do not tell it, as a distance where nothing is found. Any other metric is
+        compared as each run states it.
         """
-        if (pair := self.pair(first, second, part)) is not None:
-            before, after = (found.values.get(name, NAN) for found in pair)
-            if not np.isnan(after - before):
-                return after - before
+        pair = self.pair(first, second, part)
+        if pair is not None and all(name in found.values for found in pair):
+            before, after = (found.values[name] for found in pair)
+            return after - before
         before, after = (self._values(run, part).get(name, NAN) for run in (first, second))
         return after - before
 
@@ -286,6 +288,8 @@ class Pairs:
                 f"paired over {counted(n_frames, 'labelled frame')} in common "
                 f"(of {len(mine.places)} and {len(other.places)})"
             )
+            if all(any(name in IDENTITY.values() for name in run.metrics) for run in (mine, other)):
+                paired += ", but for identity metrics, which are of all frames of each run"
         return f"{paired}; {basis(pair[0].video, spread_of(change_of(*pair), pair[0].video))}"
 
     def differ(self, first: int, second: int) -> bool:

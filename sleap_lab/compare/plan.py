@@ -1,14 +1,15 @@
 """How many labels would show a difference, before anybody makes them: the power of a comparison.
 
 Learned from two runs on labels that there are. More labels of the same kind make the standard error
-smaller as the square root of their number, and its degrees of freedom more.
+smaller as the square root of their number, and its degrees of freedom more. The error is itself
+known from the present labels only: of few videos it may be far off, and the number with it.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import stdtrit
+from scipy.special import chdtri, stdtrit
 
 from sleap_lab.compare.paired import ComparedRun, Pairs
 from sleap_lab.errors import ConfigError, did_you_mean
@@ -19,6 +20,7 @@ from sleap_lab.report.written import aligned, number
 from sleap_lab.settings.objective import BETTER
 
 FOUND = 0.8  # how often a difference is to be found
+SURE = 0.9  # how often the larger of two numbers of labels suffices
 MOST = 10_000_000
 
 
@@ -30,12 +32,15 @@ class Need(NamedTuple):
         difference: The difference that is to be seen.
         seen: The smallest that the present labels show, four times in five.
         labels: Labelled frames, or videos, that show the difference; None for more than can be.
+        surely: As many as show it nine times in ten, where the present labels may show too little
+            of chance; None for more than can be.
     """
 
     metric: str
     difference: float
     seen: float
     labels: int | None
+    surely: int | None
 
 
 class Plan(NamedTuple):
@@ -107,14 +112,25 @@ def plan(runs: Sequence[ComparedRun], wanted: Mapping[str, float]) -> Plan:
         # Counts grow with the labels.
         if BETTER.get(name) and UNITS[name] != "count" and difference and error > 0:
             seen = float(reach(np.array([df]))[0] * error)
-            labels = labels_for(difference / error, df, scattered.units, videos=videos)
-            needs.append(Need(name, difference, seen, labels))
+            labels, surely = (
+                labels_for(difference / each, df, scattered.units, videos=videos)
+                for each in (error, error * underestimated(df))
+            )
+            needs.append(Need(name, difference, seen, labels, surely))
     return Plan(needs, "videos" if videos else "frames", scattered.units, said)
 
 
 def reach(df: np.ndarray) -> np.ndarray:
     """Return how many standard errors a difference must be to be found four times in five."""
     return stdtrit(df, (1 + LEVEL) / 2) + stdtrit(df, FOUND)
+
+
+def underestimated(df: float) -> float:
+    """Return how many times larger than estimated a standard error is at most, nine times in ten.
+
+    Its square over the true one is chi-squared over the degrees of freedom.
+    """
+    return float(np.sqrt(df / chdtri(df, SURE)))
 
 
 def labels_for(size: float, df: float, units: int, *, videos: bool) -> int | None:
@@ -138,17 +154,28 @@ def _rounded_up(n: int) -> int:
     return -(-n // step) * step
 
 
+def _shown(labels: int | None) -> str:
+    return f"over {MOST:,}" if labels is None else f"{labels:,}"
+
+
 def as_text(found: Plan) -> str:
     """Return a plan as a terminal shows it."""
     rows = [
-        ("metric", "difference", f"{found.present:,} {found.unit} show", f"{found.unit} needed")
+        (
+            "metric",
+            "difference",
+            f"{found.present:,} {found.unit} show",
+            f"{found.unit} needed",
+            "surely",
+        )
     ]
     rows += [
         (
             need.metric,
             number(need.difference),
             number(need.seen),
-            f"over {MOST:,}" if need.labels is None else f"{need.labels:,}",
+            _shown(need.labels),
+            _shown(need.surely),
         )
         for need in found.needs
     ]
@@ -157,7 +184,8 @@ def as_text(found: Plan) -> str:
             aligned(rows) if found.needs else "the runs do not differ in any metric",
             "",
             f"found four times in five by a {LEVEL:.0%} interval, for one metric that was chosen "
-            "beforehand",
+            "beforehand; surely: enough nine times in ten, as the present labels tell chance only "
+            "roughly",
             found.basis,
         ]
     )

@@ -141,7 +141,8 @@ def limits(name: str, value: float, half: float) -> tuple[float, float] | None:
 
     They are formed where the metric knows no bounds: shares as log odds, distances and counts as
     logarithms. So limits are never impossible, and lopsided as the metric itself is. A metric at
-    its bound, such as a share of 1, has none.
+    its bound, such as a share of 1, has none, and neither has one that is the same in all videos
+    or frames: nothing shows how far others differ.
 
     Args:
         name: The metric.
@@ -150,7 +151,7 @@ def limits(name: str, value: float, half: float) -> tuple[float, float] | None:
     """
     from scipy.special import expit, logit  # slow to import
 
-    if np.isnan(half) or np.isnan(value) or name == COMPLEMENT:
+    if np.isnan(half) or half == 0 or np.isnan(value) or name == COMPLEMENT:
         return None
     if name == UNBOUNDED:
         return value - half, value + half

@@ -17,7 +17,7 @@ from scipy.special import stdtrit
 from sleap_lab.evaluation.coco import SINGLED_OUT
 from sleap_lab.evaluation.frames import FrameTable
 from sleap_lab.evaluation.serial import FEWEST_FRAMES
-from sleap_lab.evaluation.spread import LEVEL
+from sleap_lab.evaluation.spread import LEVEL, ROUNDING
 
 FOLDS = 5
 RIDGE = 0.3  # pull of the coefficients to 0, in numbers of labelled frames
@@ -89,9 +89,13 @@ def estimate(
         signs: (frames, k) what every frame shows without labels.
         video: (frames,) video of each frame; frames are in the order of video and time.
         share: Whether errors are 0 or 1.
+
+    Returns:
+        The estimate, without limits where labelled frames are too few or too near to each other, or
+        where distances are the same in all of them and so do not show how far they scatter.
     """
     n, mean, nothing = len(labelled), float(error.mean()), (np.nan, np.nan)
-    if n < FEWEST_FRAMES:
+    if n < FEWEST_FRAMES or not (share or np.ptp(error) > ROUNDING * mean):
         return Estimate(mean, *nothing, nothing, n)
     own = predicted(labelled, error, signs)
     of_own, about = own - own.mean(), error - mean

@@ -49,11 +49,14 @@ class WholeRecording(NamedTuple):
                 "recording; label frames all over it"
             )
         said = [f"{self.bad.value:.1%} of all frames are bad ({_limits(self.bad, share=True)})"]
-        if self.error is not None and not np.isnan(self.error.low):
-            said.append(
-                f"animals that are found are off by {self.error.value:.3g} px "
-                f"({_limits(self.error, share=False)})"
+        if self.error is not None:
+            known = (
+                f"no interval: the {self.error.n:,} labelled frames with such animals are too few, "
+                "too near to each other or all alike"
+                if np.isnan(self.error.low)
+                else _limits(self.error, share=False)
             )
+            said.append(f"animals that are found are off by {self.error.value:.3g} px ({known})")
         return (
             f"{start}: {', and '.join(said)}; this supposes that labelled frames are like the "
             "others, not chosen because they look wrong"

@@ -97,6 +97,43 @@ def test_only_common_frames_are_paired(samples):
     assert runs.changes(1, 0)["eval/dist_avg"].difference == 0
 
 
+def test_what_common_frames_do_not_tell_has_no_difference(samples):
+    """Instead it was the difference of other frames, under the same heading."""
+    runs = samples({"off": 3}, {"off": 5, "frames": 60})
+    # The first run found animals in the frames only that the second one lacks.
+    table = runs.runs[0].table
+    blind = np.isin(table.frame, np.arange(60))
+    lost = blind[table.pairs.frame]
+    columns = {
+        name: np.where(blind, column[0] if name == "n_true" else 0, column)
+        for name, column in table.columns.items()
+    }
+    columns["n_missed"] = np.where(blind, 1, columns["n_missed"])
+    kept = table._replace(
+        columns=columns,
+        distances=table.distances[~lost],
+        pairs=table.pairs._replace(
+            frame=table.pairs.frame[~lost],
+            scores=table.pairs.scores[~lost],
+            hits=table.pairs.hits[:, ~lost],
+        ),
+    )
+    runs.runs[0] = runs.runs[0]._replace(table=kept)
+    found = runs.changes(0, 1)
+    assert found["eval/n_missed"].difference == -60
+    for name in ("eval/dist_avg", "eval/dist_p50", "eval/pck"):
+        assert not np.isnan(runs.runs[0].metrics[name] + runs.runs[1].metrics[name])
+        assert np.isnan(found[name].difference), name
+
+
+def test_identities_of_other_frames_are_said(samples):
+    identity = {"metrics": {"identity/idf1": 0.9}}
+    runs = samples({"off": 3} | identity, {"off": 4, "frames": 60} | identity, {"off": 3})
+    said = "in common (of 100 and 60), but for identity metrics, which are of all frames of each"
+    assert said in runs.note(0, 1)
+    assert "identity" not in runs.note(1, 2)
+
+
 def test_other_videos_have_no_frame_in_common(samples):
     runs = samples({"off": 3}, {"off": 4, "videos": ["other.mp4"]})
     unknown = pytest.approx(np.nan, nan_ok=True)

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from scipy.stats import nct, t
+from scipy.stats import chi2, nct, t
 
 from sleap_lab.compare.paired import read_run
-from sleap_lab.compare.plan import as_text, labels_for, plan, reach, wanted_of
+from sleap_lab.compare.plan import as_text, labels_for, plan, reach, underestimated, wanted_of
 from sleap_lab.errors import ConfigError
 
 
@@ -35,6 +35,20 @@ def test_labels_for_a_difference(size, df, units, videos, needed):
     assert found == (None if needed is None else pytest.approx(needed, rel=0.06))
 
 
+def test_what_few_videos_say_is_needed_may_be_far_too_little():
+    """Videos differ by 1, the difference is 1: ten videos show it four times in five."""
+    assert underestimated(3) == pytest.approx(np.sqrt(3 / chi2.ppf(0.1, 3)))
+    random, shown = np.random.default_rng(0), {"needed": [], "surely": []}
+    for _ in range(300):
+        error = random.standard_normal(4).std(ddof=1) / 2
+        for name, each in (("needed", error), ("surely", error * underestimated(3))):
+            n = labels_for(1 / each, 3.0, 4, videos=True)
+            found = nct.sf(t.ppf(0.975, n - 1), n - 1, np.sqrt(n))
+            shown[name].append(found >= 0.8 - 0.02)
+    assert np.mean(shown["needed"]) < 0.6
+    assert np.mean(shown["surely"]) == pytest.approx(0.9, abs=0.04)
+
+
 def test_more_labels_than_needed_are_never_asked_for_the_difference_that_is_seen(make_run):
     videos = [f"{i}.mp4" for i in range(6)]
     found = plan(
@@ -46,6 +60,7 @@ def test_more_labels_than_needed_are_never_asked_for_the_difference_that_is_seen
     assert need.difference == pytest.approx(0.5, abs=0.02)
     assert need.seen < need.difference
     assert need.labels <= 6
+    assert need.labels <= need.surely
     assert "videos needed" in as_text(found)
     assert not [need for need in found.needs if need.metric == "eval/n_missed"]  # a count
 

@@ -108,6 +108,16 @@ def test_a_difference_that_is_the_same_in_all_frames_leaves_no_doubt():
     assert np.isnan(same[1:]).all()
 
 
+def test_videos_that_are_all_alike_do_not_tell_how_others_differ():
+    """One animal of thirty is missed in each of six videos: the next one may lose none, or two."""
+    found = np.ones((6, 30), dtype=int)
+    found[:, 7] = 0
+    assert "coco/recall_50" not in intervals(table(found.ravel(), videos=6)).values
+    found[0, 8] = 0
+    low, high = intervals(table(found.ravel(), videos=6)).values["coco/recall_50"]
+    assert low < 1 - 7 / 180 < high
+
+
 @pytest.mark.parametrize(
     ("name", "value", "half", "expected"),
     [
@@ -119,6 +129,8 @@ def test_a_difference_that_is_the_same_in_all_frames_leaves_no_doubt():
         ("identity/mota", -0.5, 0.25, (-0.75, -0.25)),
         ("coco/ap", 0.5, np.nan, None),
         ("coco/ap", np.nan, 0.1, None),
+        ("coco/ap", 0.5, 0.0, None),  # all frames or videos are alike
+        ("identity/mota", -0.5, 0.0, None),
         ("eval/n_matched", 90.0, 5.0, None),  # cannot exceed the animals that there are
     ],
 )

@@ -58,6 +58,19 @@ def test_frames_drawn_at_random_without_signs_are_a_sample_of_a_finite_populatio
     assert half >= stats.t.ppf(0.975, 49) * np.sqrt(squared) * (1 - 1e-9)  # never surer
 
 
+@pytest.mark.parametrize("error", [0.0, 2.0])
+def test_distances_that_are_all_alike_have_no_limits(error):
+    """Labels that confirm predictions are 0 px off: other frames are not known to be."""
+    labelled, signs = np.arange(0, 1000, 20), np.random.default_rng(0).random((1000, 3))
+    found = estimate(labelled, np.full(50, error), signs, video(1000), share=False)
+    assert found.value == error
+    assert np.isnan([found.low, found.high, *found.alone]).all()
+    # A share has limits where all are alike: beyond those of Wilson for 0 of 50.
+    shared = estimate(labelled, np.zeros(50), signs, video(1000), share=True)
+    assert shared.value == 0
+    assert shared.high > 1 / (1 + 50 / stats.norm.ppf(0.975) ** 2)
+
+
 def test_signs_that_tell_the_error_correct_an_unlucky_choice():
     random = np.random.default_rng(0)
     sign = random.gamma(4, 1, 2000)

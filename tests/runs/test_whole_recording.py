@@ -47,6 +47,9 @@ def test_the_metrics_have_names_and_the_sentence_its_numbers():
     assert 0.05 < quality.metrics["quality/bad_frames_high"] < 0.1
     assert quality.metrics["quality/error"] == pytest.approx(np.sqrt(2))
     assert quality.labelled.startswith("50 of 200 frames are labelled: 0.0% of all frames are bad")
+    # Each found animal is off by the same: nothing shows how far others may be.
+    assert "found are off by 1.41 px (no interval: the 50 labelled frames" in quality.labelled
+    assert np.isnan(quality.metrics["quality/error_low"])
     assert "supposes that labelled frames are like the others" in quality.labelled
 
 
