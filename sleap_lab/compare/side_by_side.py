@@ -8,6 +8,7 @@ import numpy as np
 from sleap_lab.compare.effects import Effect
 from sleap_lab.compare.paired import Change
 from sleap_lab.compare.runs import Comparison, Line
+from sleap_lab.errors import counted
 from sleap_lab.report.written import UNKNOWN, aligned, alike, number
 from sleap_lab.settings.objective import SPEED
 from sleap_lab.sweeps.importance import importances, verdict
@@ -18,6 +19,7 @@ MOST_METRICS = 6
 MOST_FACTORS = 4
 MOST_EFFECTS = 12
 MOST_PARTS = 12
+MOST_WARNINGS = 12
 WIDEST = 24
 UNLIMITED = 10_000  # columns of a file
 MARKS = {"better": "\N{NO-BREAK SPACE}▲", "worse": "\N{NO-BREAK SPACE}▼", "": ""}
@@ -35,7 +37,9 @@ def as_text(comparison: Comparison, width: int = UNLIMITED) -> str:
         width: Columns of the terminal.
     """
     parts = _few(comparison) if len(comparison.runs) <= FEW_RUNS else _many(comparison, width)
-    return "\n\n".join([*parts, "\n".join([*comparison.warnings, *comparison.notes])]).rstrip()
+    warnings, more = comparison.warnings[:MOST_WARNINGS], len(comparison.warnings) - MOST_WARNINGS
+    left = [f"{counted(more, 'more warning')} on the page"] if more > 0 else []
+    return "\n\n".join([*parts, "\n".join([*warnings, *left, *comparison.notes])]).rstrip()
 
 
 def _few(comparison: Comparison) -> Iterator[str]:

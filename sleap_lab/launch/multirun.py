@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from sleap_lab import terminal
-from sleap_lab.errors import RunError, SleapLabError
+from sleap_lab.errors import RunError, SleapLabError, listed
 from sleap_lab.launch.beforehand import refuse_hopeless
 from sleap_lab.launch.facts import Sweep
 from sleap_lab.launch.job import job_context, limit_threads
@@ -49,6 +49,7 @@ from sleap_lab.sweeps.table import sweep_rows
 
 SOME_FAILED, ALL_FAILED = 3, 1
 MOST_ROWS = 300  # of the table on the terminal
+MOST_NAMED = 20  # jobs in a line
 
 
 def run_sweep(
@@ -185,9 +186,11 @@ def _say_what_to_do(jobs: Sequence[Job]) -> None:
         if has_to_run(job.run, "failed") and str(job.number) not in again
     ]
     if again:
-        terminal.note(f"the same command runs the jobs without a result: job {', '.join(again)}")
+        numbers = listed(again, MOST_NAMED)
+        terminal.note(f"the same command runs the jobs without a result: job {numbers}")
     if failed:
-        terminal.note(f"sweep.rerun=failed also runs those that failed: job {', '.join(failed)}")
+        numbers = listed(failed, MOST_NAMED)
+        terminal.note(f"sweep.rerun=failed also runs those that failed: job {numbers}")
 
 
 def _run(

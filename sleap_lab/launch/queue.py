@@ -15,7 +15,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig
 
 from sleap_lab import terminal
-from sleap_lab.errors import RunError, listed
+from sleap_lab.errors import RunError, counted, listed
 from sleap_lab.files.atomic import replacing
 from sleap_lab.files.safe_load import read_json
 from sleap_lab.runs import slurm
@@ -28,6 +28,7 @@ PART = 0.05
 
 SECONDS_OF_DELAY = 60.0  # until a shared folder shows a file: for that long NFS trusts what it knew
 SECONDS_BETWEEN_LOOKS = 1.0
+MOST_NAMED = 5  # jobs that never began, a line each
 
 ORDINARY = {"None", "Resources", "Priority", "BeginTime", "JobArrayTaskLimit", "Cleaning", "Prolog"}
 """Reasons for which a job of a busy cluster waits, in Slurm's words."""
@@ -119,10 +120,12 @@ def say_what_never_began(folder: Path, numbers: Mapping[str, int]) -> None:
         numbers: The jobs' numbers by name.
     """
     ids = _read(folder)
-    for name, number in numbers.items():
-        if name in ids:
-            lost = f"job {ids[name]} has left Slurm's queue, as after scancel"
-            terminal.warn(f"job {number} never began: {slurm.word(ids[name]) or lost}")
+    handed_in = [(number, ids[name]) for name, number in numbers.items() if name in ids]
+    for number, id in handed_in[:MOST_NAMED]:
+        lost = f"job {id} has left Slurm's queue, as after scancel"
+        terminal.warn(f"job {number} never began: {slurm.word(id) or lost}")
+    if more := len(handed_in[MOST_NAMED:]):
+        terminal.warn(f"{counted(more, 'more job')} never began")
 
 
 @contextmanager

@@ -121,6 +121,15 @@ def test_of_very_many_runs_the_first_and_the_best_have_a_line(sweep, monkeypatch
     assert [line.split()[1] for line in runs[1:-1]] == ["0", "11", "23"]
 
 
+def test_of_very_many_runs_that_are_left_out_some_are_named(sweep, tmp_path):
+    told = sweep._replace(warnings=[f"job {i} is left out: too dark" for i in range(40)])
+    said = as_text(told).splitlines()
+    assert sum("is left out" in line for line in said) == 12
+    assert "28 more warnings on the page" in said
+    write_page(told, tmp_path / "page.html")
+    assert (tmp_path / "page.html").read_text().count("is left out: too dark") == 40
+
+
 @pytest.mark.parametrize("width", [60, 80, 100])
 def test_tables_fit_a_terminal(sweep, width):
     said = as_text(sweep, width)

@@ -76,6 +76,16 @@ def test_waiting_ends_with_the_queue_or_with_the_jobs(monkeypatch, capsys):
     queue.wait(["14_0"], ended)
 
 
+def test_of_very_many_jobs_that_never_began_some_are_named(tmp_path, monkeypatch, capsys):
+    queue._note(tmp_path, {str(i): f"14_{i}" for i in range(40)})
+    monkeypatch.setattr(slurm, "word", lambda job: f"Slurm says CANCELLED of job {job}")
+    queue.say_what_never_began(tmp_path, {str(i): i for i in range(50)})
+    said = capsys.readouterr().err.splitlines()
+    assert said[0].endswith("job 0 never began: Slurm says CANCELLED of job 14_0")
+    assert said[-1].endswith("35 more jobs never began")
+    assert len(said) == 5 + 1
+
+
 def test_records_that_a_shared_folder_shows_late_are_waited_for(tmp_path, monkeypatch):
     """Job 0 shows after two looks, 1 never; 2 was cancelled, so nobody waits for it."""
     states = {"14_0": "COMPLETED", "14_1": "FAILED", "14_2": "CANCELLED"}
