@@ -183,7 +183,7 @@ def _mirror(
     parent = None
     if logger.mlflow:
         try:
-            parent = open_parent(logger, folder, outputs_root)
+            parent = open_parent(logger, folder, outputs_root, jobs)
         except RunError as error:
             terminal.warn(str(error))
     titles, objective = titles_of(jobs), read_objective(folder).name
@@ -191,7 +191,7 @@ def _mirror(
         if parent is None:
             continue
         try:
-            mirror_job(parent.store, job, titles, logger, parent.run_id, objective)
+            mirror_job(parent, job, titles, logger, objective)
         except Exception as error:  # each kind of store raises errors of its own
             terminal.warn(
                 f"MLflow: {first_line(error)}; the jobs are logged when the sweep is over"

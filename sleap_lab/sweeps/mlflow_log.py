@@ -30,9 +30,9 @@ from sleap_lab.runs.mlflow_run import (
     open_run,
 )
 from sleap_lab.runs.snapshot import read_document
-from sleap_lab.runs.store import Store, open_store, prepare_store
+from sleap_lab.runs.store import DELETED, Store, open_store, prepare_store
 from sleap_lab.runs.summary import SWEEP_FILE, RunSummary, overridden
-from sleap_lab.runs.tags import DESCRIPTION_TAG, SWEEP_TAG, origin_tags
+from sleap_lab.runs.tags import DESCRIPTION_TAG, JOB_TAG, SWEEP_TAG, origin_tags
 from sleap_lab.runs.titles import shorten
 from sleap_lab.settings.config import LoggerConfig
 from sleap_lab.sweeps.best import Best, Job, best_job
@@ -53,14 +53,29 @@ ARTIFACTS = ("results.*", "figures/*", BEST_FILE, COMMAND_FILE, SWEEP_FILE, LEDG
 
 @dataclass(frozen=True)
 class Parent:
-    """The open MLflow run of a sweep."""
+    """The open MLflow run of a sweep.
+
+    Attributes:
+        store: The open store.
+        run_id: Its id.
+        left: Runs below it whose job folder is gone, by number of the job.
+    """
 
     store: Store
     run_id: str
+    left: Mapping[int, str]
 
 
-def open_parent(logger: LoggerConfig, folder: Path, outputs_root: Path) -> Parent:
+def open_parent(
+    logger: LoggerConfig, folder: Path, outputs_root: Path, jobs: Sequence[Job]
+) -> Parent:
     """Open the MLflow run of a running sweep, so that its jobs can be logged under it.
+
+    Args:
+        logger: Where to log.
+        folder: The sweep folder.
+        outputs_root: Folder of the default store.
+        jobs: All jobs of the sweep.
 
     Raises:
         RunError: The store cannot be used, but the sweep can run and be logged later; or the user
@@ -71,7 +86,8 @@ def open_parent(logger: LoggerConfig, folder: Path, outputs_root: Path) -> Paren
         sweep = summary.read(folder, SWEEP_FILE)
         if not is_deleted(store, sweep):
             entry = _entry(folder, sweep, [], None, logger)
-            return Parent(store, open_run(store, folder, SWEEP_FILE, sweep, entry).id)
+            left = _left(children(store, sweep.mlflow), jobs)
+            return Parent(store, open_run(store, folder, SWEEP_FILE, sweep, entry).id, left)
     except Exception as error:  # logging may fail in any way; the sweep must continue
         raise later(folder, error) from error
     raise RunError(
@@ -80,37 +96,50 @@ def open_parent(logger: LoggerConfig, folder: Path, outputs_root: Path) -> Paren
     )
 
 
+def _left(known: Mapping[str, Any], jobs: Sequence[Job]) -> dict[int, str]:
+    """Return the runs of which no job has a record, as its folder was removed, by number."""
+    recorded = {(job.run.mlflow or {}).get("run_id") for job in jobs if job.run is not None}
+    return {
+        int(run.data.tags[JOB_TAG]): run_id
+        for run_id, run in known.items()
+        if run_id not in recorded
+        and run.info.lifecycle_stage != DELETED
+        and run.data.tags.get(JOB_TAG, "").isdecimal()
+    }
+
+
 def mirror_job(
-    store: Store,
+    parent: Parent,
     job: Job,
     titles: Mapping[int, str],
     logger: LoggerConfig,
-    parent_run_id: str,
     objective: str | None,
 ) -> None:
     """Log a job that has ended under the MLflow run of its sweep.
 
-    The name of the run says how the job differs from the others.
+    The name of the run says how the job differs from the others. A job whose folder was removed
+    before it ran again gets the run that it had.
 
     Args:
-        store: The open store.
+        parent: The sweep's run.
         job: The job.
         titles: What sets each job of the sweep apart, by number.
         logger: Logger settings for a job that died before it recorded its own.
-        parent_run_id: The sweep's run.
         objective: The metric that decides which job is best, where it is not the default one.
     """
     assert job.run is not None
+    if job.run.mlflow is None and job.number in parent.left:
+        job.run.mlflow = {"run_id": parent.left[job.number], "tracking_uri": parent.store.uri}
     config = read_document(job.folder, "config.yaml") or {}
     own = logger_in(config) if config else logger
     name = titles.get(job.number)
     name = f"{job.number}: {name}" if name else f"job {job.number}"
     mirror_run(
-        store,
+        parent.store,
         job.folder,
         job.run,
         own,
-        parent_run_id,
+        parent.run_id,
         name=shorten(f"{own.run_name} {name}" if own.run_name else name),
         objective=objective,
         config=config,
@@ -142,9 +171,10 @@ def log_sweep(folder: Path, logger: LoggerConfig, outputs_root: Path) -> None:
         entry = _entry(folder, sweep, jobs, best, logger)
         opened = open_run(store, folder, SWEEP_FILE, sweep, entry)
         titles, objective = titles_of(jobs), read_objective(folder).name
+        parent = Parent(store, opened.id, _left(known, jobs))
         for job in jobs:
             if job in missing:
-                mirror_job(store, job, titles, logger, opened.id, objective)
+                mirror_job(parent, job, titles, logger, objective)
             elif job.run is not None:
                 nest(store, job.run.mlflow, opened.id, known)
         fill_run(

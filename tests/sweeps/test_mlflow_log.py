@@ -1,6 +1,7 @@
 """A sweep in MLflow: its run, with those of its jobs under it."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -39,13 +40,13 @@ def test_the_parent_holds_its_children_and_the_best_of_them(
     sweep, make_jobs, root, logger, store, monkeypatch
 ):
     make_jobs(FLOW, KALMAN, BROKEN, NOT_RUN, logger=logger)
-    parent = open_parent(logger, sweep, root)
+    jobs = read_jobs(sweep)
+    parent = open_parent(logger, sweep, root, jobs)
     assert store.client.get_run(parent.run_id).info.status == "RUNNING"
     for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_TRACKING_URI"):
         monkeypatch.setenv(name, parent.run_id)
-    jobs = read_jobs(sweep)
     for job in jobs[:2]:  # the third died while its sweep did
-        mirror_job(parent.store, job, titles_of(jobs), logger, parent.run_id, None)
+        mirror_job(parent, job, titles_of(jobs), logger, None)
     finish_sweep(sweep)
     log_sweep(sweep, logger, root)
 
@@ -183,6 +184,30 @@ def test_logging_twice_changes_nothing(sweep, make_jobs, root, logger, store):
     assert len(store.client.search_runs([store.experiment_id])) == 1 + 2
 
 
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_job_whose_folder_was_removed_is_not_there_twice(
+    sweep, make_jobs, make_run, root, logger, store, at_once
+):
+    make_jobs(FLOW, KALMAN, logger=logger)
+    finish_sweep(sweep)
+    log_sweep(sweep, logger, root)
+    before = summary.read(sweep / "1").mlflow["run_id"]
+    shutil.rmtree(sweep / "1")
+
+    begin_sweep(sweep, ["sleap-lab", "-m"])
+    parent = open_parent(logger, sweep, root, read_jobs(sweep))
+    again = {"metrics": {"eval/pck": 0.5}, "ended": "2026-01-02T03:06:00+00:00"}
+    make_run(sweep / "1", logger, job=1, **KALMAN | again)
+    if at_once:
+        jobs = read_jobs(sweep)
+        mirror_job(parent, jobs[1], titles_of(jobs), logger, None)
+    finish_sweep(sweep)
+    log_sweep(sweep, logger, root)
+    assert summary.read(sweep / "1").mlflow["run_id"] == before
+    assert len(children_of(store, parent.run_id)) == 2
+    assert store.client.get_run(before).data.metrics["eval/pck"] == 0.5
+
+
 def test_a_sweep_that_goes_on_keeps_its_runs(sweep, make_jobs, root, logger, store):
     first = make_jobs(FLOW, BROKEN, logger=logger)
     finish_sweep(sweep)
@@ -192,7 +217,7 @@ def test_a_sweep_that_goes_on_keeps_its_runs(sweep, make_jobs, root, logger, sto
 
     again = begin_sweep(sweep, ["sleap-lab", "-m"])
     assert (again.started, again.mlflow, again.ended) == (first.started, parent, None)
-    assert open_parent(logger, sweep, root).run_id == parent["run_id"]
+    assert open_parent(logger, sweep, root, []).run_id == parent["run_id"]
     assert store.client.get_run(parent["run_id"]).info.status == "RUNNING"
     now = {
         "status": "finished",
@@ -219,7 +244,7 @@ def test_a_server_that_is_away_at_both_ends_costs_only_the_mirror(
     away = replace(logger, tracking_uri="http://127.0.0.1:9")
     make_jobs(FLOW, KALMAN, logger=away)
     with pytest.raises(RunError, match="sleap-lab sync"):
-        open_parent(away, sweep, root)
+        open_parent(away, sweep, root, [])
     finish_sweep(sweep)
     with pytest.raises(RunError, match="sleap-lab sync"):
         log_sweep(sweep, away, root)
