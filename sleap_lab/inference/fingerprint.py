@@ -157,7 +157,7 @@ def _network_facts(
         "versions": {
             name: package_version(name) for name in (*PREDICT_PACKAGES, *PACKAGES[runtime.backend])
         },
-        "images": _images(config, source),
+        "images": image_facts(config, source),
         "frames": hashlib.sha256(np.ascontiguousarray(source.frames).tobytes()).hexdigest(),
         "weights": [
             _content(path)
@@ -192,7 +192,7 @@ def track_fingerprint(config: Config, source: "Source", poses: Poses) -> str:
             "code": results_version("track"),
             "versions": {name: package_version(name) for name in TRACK_PACKAGES},
             "poses": array_hash(poses.to_arrays()),
-            "images": _images(config, source)
+            "images": image_facts(config, source)
             if tracker.use_flow or tracker.features == "image"
             else None,
             "tracker": asdict(tracker),
@@ -209,7 +209,7 @@ def array_hash(arrays: Mapping[str, np.ndarray]) -> str:
     return digest.hexdigest()
 
 
-def _images(config: Config, source: "Source") -> list[Any]:
+def image_facts(config: Config, source: "Source") -> list[Any]:
     """Return what determines the images of a source's frames: files, and how they are read."""
     return [
         [_content(path) for path in source.files],

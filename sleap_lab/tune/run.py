@@ -13,9 +13,15 @@ from sleap_lab.errors.interruption import interruptible
 from sleap_lab.evaluation.videos import compared, match_videos
 from sleap_lab.files.log import logging_to
 from sleap_lab.inference.cached_stages import open_cache
-from sleap_lab.inference.fingerprint import array_hash, fingerprint, results_version
+from sleap_lab.inference.fingerprint import (
+    array_hash,
+    fingerprint,
+    image_facts,
+    results_version,
+)
 from sleap_lab.inference.preparation import check_stages, open_inputs
 from sleap_lab.media.labels import to_labels
+from sleap_lab.media.source import Source
 from sleap_lab.settings.check_tracker import check_tracker
 from sleap_lab.settings.compose import Configs, compose_config
 from sleap_lab.settings.config import OUTPUTS, Config, FiltersConfig, TrackerConfig
@@ -74,10 +80,10 @@ def tune(
     asked = asked_space(settings.space or [])
     searched = {dimension.name for dimension in asked}
     with interruptible():
-        problem = replace(_open_problem(settings, config), others=defaults_of(asked, config))
+        problem, source = _open_problem(settings, config)
     search = Search(
         folder=Path(),
-        problem=problem,
+        problem=replace(problem, others=defaults_of(asked, config)),
         settings=settings,
         config=config,
         trackers=(tracker_of(config.tracker),) if asked else trackers,
@@ -87,7 +93,7 @@ def tune(
         },
         asked=tuple(asked),
     )
-    facts = _facts(search)
+    facts = _facts(search, source)
     name = settings.name or f"{_slug(config)}-{fingerprint(facts)[:8]}"
     search = replace(search, folder=Path(OUTPUTS) / "tune" / name)
     search.space()  # refuses what cannot be searched
@@ -128,8 +134,12 @@ def _trackers(
     return ("fixed_window", "local_queues", *(("kalman",) if n_animals else ())), n_animals
 
 
-def _open_problem(settings: TuneConfig, config: Config) -> Problem:
-    """Read or make the detections, read the ground truth, and cut both into blocks."""
+def _open_problem(settings: TuneConfig, config: Config) -> tuple[Problem, Source]:
+    """Read or make the detections, read the ground truth, and cut both into blocks.
+
+    Returns:
+        The problem, and the source of its detections.
+    """
     cache = open_cache(config, terminal.warn)
     source, truth = open_inputs(config, cache)
     assert truth is not None, "something is evaluated"
@@ -144,7 +154,7 @@ def _open_problem(settings: TuneConfig, config: Config) -> Problem:
     )
     for note in detected.notes:
         terminal.warn(note)
-    return make_problem(
+    problem = make_problem(
         uncorrected(source, detected),
         truth.poses,
         compared(matches),
@@ -155,9 +165,10 @@ def _open_problem(settings: TuneConfig, config: Config) -> Problem:
         config.evaluator,
         predicted=detected.kind != "none",
     )
+    return problem, source
 
 
-def _facts(search: Search) -> dict[str, Any]:
+def _facts(search: Search, source: Source) -> dict[str, Any]:
     """Return everything that decides the scores and the settings tried.
 
     A study continues only if all of it is the same.
@@ -177,6 +188,7 @@ def _facts(search: Search) -> dict[str, Any]:
         "holdout": settings.holdout,
         "block_frames": problem.length,
         "version of sleap_lab": results_version("tune"),
+        **({"images": image_facts(search.config, source)} if search.looks_at_images() else {}),
         **(_asked_facts(search) if search.asked else {}),
     }
 

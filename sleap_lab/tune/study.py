@@ -89,12 +89,17 @@ class Search:
         ) + filter_space(detections)
         return held_fixed(space, self.typed)
 
+    def looks_at_images(self) -> bool:
+        """Return whether a setting that may be tried looks at the images of the recording."""
+        return (
+            "flow" in self.trackers
+            or any(dimension.name in LOOKING for dimension in self.asked)
+            or self.problem.tracker.features == "image"
+        )
+
     def read_image(self) -> ReadImage:
         """Return a function that reads images; videos are opened only if a tracker needs them."""
-        looks = "flow" in self.trackers or any(
-            dimension.name in LOOKING for dimension in self.asked
-        )
-        if not looks and self.problem.tracker.features != "image":
+        if not self.looks_at_images():
             return _no_images
         data, predicting = self.config.data, self.config.model.kind != "none"
         return open_source(data, predicting=predicting).read

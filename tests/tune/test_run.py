@@ -5,6 +5,7 @@ import re
 import shlex
 import sys
 
+import numpy as np
 import pytest
 import sleap_io as sio
 
@@ -104,6 +105,15 @@ def test_the_same_command_goes_on_in_the_same_folder(files, tmp_path, capsys):
     tune([*files, "tune.trials=5"])
     assert "3 settings tried before" in capsys.readouterr().err
     assert "All 5 settings" in (folder_of(tmp_path) / "report.html").read_text()
+
+
+def test_other_images_make_another_study_where_a_tracker_looks_at_them(files, tmp_path, capsys):
+    for gray in (80, 160):
+        frames = [np.full((320, 640, 3), gray, dtype=np.uint8)] * 120
+        sio.save_video(frames, str(tmp_path / "away.mp4"))
+        tune([*files, "tune.trackers=[flow]", "tracker.of_img_scale=0.1", "tune.trials=1"])
+        assert "settings tried before" not in capsys.readouterr().err
+    assert len(list((tmp_path / "outputs" / "tune").iterdir())) == 2
 
 
 def test_where_the_default_wins_it_says_so(files, tmp_path, capsys):
