@@ -26,7 +26,7 @@ from sleap_lab.launch import multirun, passing
 from sleap_lab.launch.launchers import launching
 from sleap_lab.runs import summary
 from sleap_lab.runs.summary import RunSummary
-from sleap_lab.settings.compose import Configs
+from sleap_lab.settings.application import Configs
 from sleap_lab.settings.config import Config
 from sleap_lab.settings.jobs import check_jobs
 

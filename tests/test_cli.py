@@ -170,6 +170,19 @@ def test_a_misspelt_verb_gets_the_nearest(word, verb, capsys):
     )
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("--cfg job --info", "--cfg: cannot be combined with --info; leave one of them out"),
+        ("-m --cfg job", "--cfg: cannot be combined with --multirun; leave one of them out"),
+        ("--info --resolve", "--resolve: is of use with --cfg only, not with --info"),
+    ],
+)
+def test_options_of_hydra_that_contradict_each_other_are_refused(words, says, capsys):
+    assert code_of(*words.split()) == 2
+    assert capsys.readouterr().err == f"error: {says}\n"
+
+
 def test_a_mistake_is_one_line_where_the_config_is_only_printed(capsys):
     assert code_of("tracker.windw=3", "--cfg", "job") == 2
     captured = capsys.readouterr()

@@ -20,7 +20,7 @@ from sleap_lab.settings.config import keys
 from sleap_lab.settings.predict_flags import PREDICT
 
 if TYPE_CHECKING:
-    from sleap_lab.settings.compose import Configs
+    from sleap_lab.settings.application import Configs
 
 TABLES = {"track": flags.TRACK, "predict": PREDICT, "eval": flags.EVAL}
 SMALLER: Mapping[str, Iterable[str]] = {"cache": CACHE_VERBS, "runs": runs.VERBS}
@@ -195,7 +195,7 @@ def _from_hydra(word: str, before: Sequence[str]) -> list[str]:
     """Return the groups, options and keys that begin so."""
     from hydra.plugins.completion_plugin import DefaultCompletionPlugin
 
-    from sleap_lab.settings.compose import hydra_application
+    from sleap_lab.settings.application import hydra_application
 
     searched = [text for text in before if text.startswith("hydra.searchpath=")]
     try:

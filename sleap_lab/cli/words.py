@@ -1,16 +1,21 @@
 """An experiment from the words KEY=VALUE of a command line, checked before Hydra runs it."""
 
 import io
+from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
-from contextlib import nullcontext, redirect_stdout
-from typing import NoReturn
+from contextlib import redirect_stdout
+from typing import TYPE_CHECKING, NoReturn
 
 from sleap_lab import terminal
 from sleap_lab.errors import ConfigError
 from sleap_lab.settings.credentials import redact
 
+if TYPE_CHECKING:
+    from sleap_lab.settings.application import Configs
+
 SEE = "see sleap-lab --help, and for sleap-nn's flags sleap-lab track --help"
-HYDRA_ONLY = ("cfg", "info", "hydra_help", "version")
+HYDRA_ONLY = ("cfg", "info", "hydra_help")
+MODES = ("run", "multirun")
 INSTEAD = {
     "config_path": (
         "the package's own options are always needed; use --config-dir DIR, and --config-name NAME "
@@ -38,18 +43,9 @@ def _checked(arguments: list[str]) -> Callable[[list[str]], int] | None:
     """
     from hydra._internal.utils import get_args_parser
 
-    from sleap_lab.settings.compose import (
-        compose_node,
-        find_configs,
-        hand_to_hydra,
-        hydra_application,
-        options_of,
-        register,
-    )
+    from sleap_lab.settings.compose import find_configs
     from sleap_lab.settings.jobs import check_jobs
-    from sleap_lab.settings.overrides import check_overrides, fixed
 
-    register()
     parser = get_args_parser()
     parser.error = _refuse  # type: ignore[method-assign]  # argparse would print its whole usage
     options, unknown = parser.parse_known_intermixed_args(arguments)
@@ -57,21 +53,10 @@ def _checked(arguments: list[str]) -> Callable[[list[str]], int] | None:
         raise ConfigError(f"{unknown[0]}: there is no such option; {SEE}")
     for name, instead in INSTEAD.items():
         if getattr(options, name) not in (None, False):
-            raise ConfigError(f"--{name.replace('_', '-')}: {instead}")
+            raise ConfigError(f"--{_typed(name)}: {instead}")
     configs = find_configs(options.config_name, options.config_dir)
-    if any(getattr(options, name, None) for name in HYDRA_ONLY):
-        if options.cfg or options.info:  # Hydra tells a mistake in many lines
-            with hydra_application(configs) as hydra:
-                check_overrides(options.overrides, options_of(hydra, configs, options.overrides))
-                compose_node(hydra, configs, fixed(options.overrides))
-        # Hydra's own parser loses overrides that stand on both sides of an option.
-        flags = [word for word in arguments if word not in options.overrides]
-        with redirect_stdout(io.StringIO()) if options.cfg else nullcontext() as shown:
-            hand_to_hydra(
-                [*options.overrides, *flags, "--config-name", configs.name], lambda node: None
-            )
-        if shown is not None:
-            print(redact(shown.getvalue()), end="")
+    if any(getattr(options, name) for name in HYDRA_ONLY):
+        _answer(options, parser, configs)
         return None
     checked = check_jobs(options.overrides, multirun=options.multirun, configs=configs)
     from sleap_lab.launch.command import launch
@@ -81,3 +66,49 @@ def _checked(arguments: list[str]) -> Callable[[list[str]], int] | None:
 
 def _refuse(message: str) -> NoReturn:
     raise ConfigError(f"{message}; {SEE}")
+
+
+def _answer(options: Namespace, parser: ArgumentParser, configs: "Configs") -> None:
+    """Print what only Hydra is asked for.
+
+    Args:
+        options: The options and overrides of the command line.
+        parser: Their parser, which knows the help of Hydra's options.
+        configs: The configs that they choose.
+
+    Raises:
+        ConfigError: Options contradict each other, or an override is wrong.
+    """
+    from hydra._internal.utils import run_and_report
+
+    from sleap_lab.settings.application import hydra_application
+    from sleap_lab.settings.compose import compose_node, options_of
+    from sleap_lab.settings.overrides import check_overrides, fixed
+
+    asked = [f"--{_typed(name)}" for name in (*HYDRA_ONLY, *MODES) if getattr(options, name)]
+    if len(asked) > 1:
+        raise ConfigError(f"{asked[0]}: cannot be combined with {asked[1]}; leave one of them out")
+    if options.resolve and not options.cfg:
+        raise ConfigError(f"--resolve: is of use with --cfg only, not with {asked[0]}")
+    with hydra_application(configs) as hydra:
+        if options.hydra_help:
+            hydra.hydra_help(configs.name, parser, options)
+            return
+        # Hydra tells a mistake in many lines.
+        check_overrides(options.overrides, options_of(hydra, configs, options.overrides))
+        compose_node(hydra, configs, fixed(options.overrides))
+        if options.info:
+            hydra.show_info(options.info, configs.name, options.overrides)
+            return
+        with redirect_stdout(io.StringIO()) as shown:
+            run_and_report(
+                lambda: hydra.show_cfg(
+                    configs.name, options.overrides, options.cfg, options.package, options.resolve
+                )
+            )
+        print(redact(shown.getvalue()), end="")
+
+
+def _typed(name: str) -> str:
+    """Return the name of an option as it is typed."""
+    return name.replace("_", "-")

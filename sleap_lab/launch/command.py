@@ -12,7 +12,8 @@ from sleap_lab.errors import RunError, system_reason
 from sleap_lab.runs import summary as run_summary
 from sleap_lab.runs.folder import Invocation, new_folder
 from sleap_lab.runs.occupancy import occupied
-from sleap_lab.settings.compose import OURS, Configs, chosen_options, hydra_application, to_config
+from sleap_lab.settings.application import OURS, Configs, hydra_application
+from sleap_lab.settings.compose import chosen_options, to_config
 from sleap_lab.settings.config import OUTPUTS
 from sleap_lab.settings.jobs import CheckedCommand
 from sleap_lab.settings.overrides import hiding, quote

@@ -35,7 +35,8 @@ from sleap_lab.runs import summary
 from sleap_lab.runs.folder import LOG_FILE, Invocation
 from sleap_lab.runs.occupancy import clear_leftovers
 from sleap_lab.runs.summary import RunSummary, Stamp, read_stamp
-from sleap_lab.settings.compose import chosen_options, register, to_config
+from sleap_lab.settings.application import register
+from sleap_lab.settings.compose import chosen_options, to_config
 from sleap_lab.settings.config import Config
 from sleap_lab.settings.copies import given
 from sleap_lab.sweeps import ledger

@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 
 from sleap_lab.launch.facts import Share
 from sleap_lab.launch.queue import fit_time_limits, handing_in, is_slurm
-from sleap_lab.settings.compose import OURS, Configs, hydra_application
+from sleap_lab.settings.application import OURS, Configs, hydra_application
 from sleap_lab.settings.overrides import fixed, launcher_kind
 
 Launch = Callable[[Sequence[Sequence[str]], Callable[[DictConfig], None]], None]

@@ -27,7 +27,7 @@ from sleap_lab.launch.pieces import (
 from sleap_lab.runs import summary
 from sleap_lab.runs.links import where_to_look
 from sleap_lab.runs.summary import SWEEP_FILE
-from sleap_lab.settings.compose import Configs
+from sleap_lab.settings.application import Configs
 from sleap_lab.settings.config import OUTPUTS, LoggerConfig
 from sleap_lab.settings.copies import copies
 from sleap_lab.settings.jobs import CheckedCommand

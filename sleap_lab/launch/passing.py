@@ -22,7 +22,7 @@ from sleap_lab.launch.job import SECONDS_TO_STOP, supervise
 from sleap_lab.launch.launchers import Launch, launching, share, waiting_for_all
 from sleap_lab.runs import summary
 from sleap_lab.runs.store import first_line
-from sleap_lab.settings.compose import Configs
+from sleap_lab.settings.application import Configs
 from sleap_lab.settings.config import LoggerConfig
 from sleap_lab.settings.overrides import quote
 from sleap_lab.sweeps import ledger

@@ -16,7 +16,7 @@ from sleap_lab.errors import RunError
 from sleap_lab.launch.launchers import launching, share, waiting_for_all
 from sleap_lab.launch.queue import cancel
 from sleap_lab.runs import summary
-from sleap_lab.settings.compose import Configs
+from sleap_lab.settings.application import Configs
 from sleap_lab.settings.overrides import quote
 from sleap_lab.tune.study import Search, load, try_settings
 from sleap_lab.tune.trials import tried

@@ -13,11 +13,12 @@ from typing import Any
 from hydra.core.override_parser.types import Override, OverrideType
 from omegaconf import DictConfig, OmegaConf
 
+from sleap_lab.settings.application import DEMO
 from sleap_lab.settings.check import check
 from sleap_lab.settings.config import GROUPS, Config, keys
 from sleap_lab.settings.overrides import parse_overrides
 
-REFERENCE, CONSTANT = "${", "${demo:"
+REFERENCE, CONSTANT = "${", f"${{{DEMO}:"
 DECISIVE = ("model.kind", "evaluator.evaluate")
 """Keys on which depends which other settings are used."""
 

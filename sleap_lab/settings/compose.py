@@ -5,38 +5,33 @@ accepts: keys added with `+` that nothing reads, values that are not accepted, a
 contradict each other.
 """
 
-import sys
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
-from copy import copy
-from dataclasses import dataclass, fields
-from functools import cache, lru_cache
+from collections.abc import Collection, Sequence
+from dataclasses import fields
+from functools import cache
 from importlib import resources
 from pathlib import Path
 
-import hydra
-from hydra import version
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.config_repository import ConfigRepository
 from hydra._internal.hydra import Hydra
-from hydra._internal.utils import create_config_search_path
 from hydra.conf import HydraConf
-from hydra.core.config_search_path import SearchPathQuery
-from hydra.core.config_store import ConfigStore
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.object_type import ObjectType
-from hydra.core.plugins import Plugins
-from hydra.errors import HydraException
-from hydra.plugins.config_source import ConfigLoadError
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from sleap_lab.errors import ConfigError
+from sleap_lab.settings.application import (
+    CONFIG_MODULE,
+    PRIMARY,
+    Configs,
+    hydra_application,
+    hydra_of,
+)
 from sleap_lab.settings.check import check
 from sleap_lab.settings.check_outputs import writes_predictions
 from sleap_lab.settings.config import GROUPS, Config, defaults
+from sleap_lab.settings.config_sources import SCHEMA, FileConfigSource, schema
 from sleap_lab.settings.overrides import (
     Options,
     check_overrides,
@@ -46,19 +41,6 @@ from sleap_lab.settings.overrides import (
     refuse_sweeps,
     unknown_key,
 )
-from sleap_lab.settings.words import FileConfigSource
-
-CONFIG_MODULE = "sleap_lab.conf"
-PRIMARY = "config"
-
-LAUNCHERS = {
-    "submitit_local": {"timeout_min": 365 * 24 * 60},
-    "submitit_slurm": {"timeout_min": 24 * 60, "max_num_timeout": 3},
-}
-"""Defaults of launchers where those of their plugin do not suit: they end a job after an hour.
-
-A job that the time limit of Slurm ends is queued again, and continues with what it stored.
-"""
 
 FOR_EVALUATION = (
     "evaluator.ground_truth_path",
@@ -67,75 +49,6 @@ FOR_EVALUATION = (
 )
 FOR_MODELS = ("model.paths", "model.backbone_ckpt_path", "model.head_ckpt_path")
 FOR_PREDICTIONS = ("output.path", "output.formats")
-
-
-@dataclass(frozen=True)
-class Configs:
-    """The configs that a command line is composed of.
-
-    Attributes:
-        name: The primary config, on which everything else is put.
-        folder: Folder of the user with further options, and with the primary config where that is
-            not the one of this package.
-    """
-
-    name: str = PRIMARY
-    folder: str | None = None
-
-
-OURS = Configs()
-
-
-@cache
-def _schema() -> DictConfig:
-    """Return the config with the types and defaults of all keys; it is to be copied."""
-    return OmegaConf.structured(Config)
-
-
-@cache
-def _store_schema() -> None:
-    ConfigStore.instance().store(name="schema", node=_schema())
-
-
-class _Repository(ConfigRepository):
-    """Sources of configs. Hydra copies them for every composition, but changes only their list."""
-
-    def __deepcopy__(self, memo: dict[int, object]) -> "_Repository":
-        return copy(self)
-
-
-def register() -> None:
-    """Make the schema and the resolvers known to Hydra; safe to call again."""
-    _store_schema()
-    # Again each time, as `OmegaConf.clear_resolvers` of a notebook takes it away.
-    OmegaConf.register_new_resolver("demo", _demo_file, replace=True)
-
-
-@lru_cache(maxsize=1)
-def _set_defaults_of_launchers(plugins: Plugins) -> None:
-    """Replace defaults of the installed launchers; options of the user can say otherwise.
-
-    Args:
-        plugins: The plugins, which stored their own defaults when they were loaded. A launcher that
-            restores Hydra's state, as that of joblib does, lets them be loaded again.
-    """
-    store = ConfigStore.instance()
-    for name, values in LAUNCHERS.items():
-        try:
-            known = store.load(f"hydra/launcher/{name}.yaml")
-        except ConfigLoadError:  # not installed
-            continue
-        store.store(
-            group="hydra/launcher",
-            name=name,
-            node=OmegaConf.merge(known.node, values),
-            provider=known.provider,
-        )
-
-
-def _demo_file(name: str) -> str:
-    """Return the path of a file of the demo that ships with the package."""
-    return str(resources.files("sleap_lab.demo").joinpath(name))
 
 
 def find_configs(name: str | None, folder: str | None) -> Configs:
@@ -165,11 +78,8 @@ def find_configs(name: str | None, folder: str | None) -> Configs:
     if not isinstance(loaded, DictConfig):
         raise ConfigError(f"--config-name={name}: a config is made of KEY: VALUE")
     if "defaults" not in loaded:
-        ConfigStore.instance().store(
-            name=f"{name}_on_{PRIMARY}", node={"defaults": [PRIMARY, name, "_self_"]}
-        )
-        return Configs(f"{name}_on_{PRIMARY}", folder)
-    if not {PRIMARY, "schema"} & {
+        return Configs(f"{name}_on_{PRIMARY}", folder, (PRIMARY, name, "_self_"))
+    if not {PRIMARY, SCHEMA} & {
         str(entry).lstrip("/") for entry in loaded.defaults if isinstance(entry, str)
     }:
         raise ConfigError(
@@ -177,23 +87,6 @@ def find_configs(name: str | None, folder: str | None) -> Configs:
             f"begin it with: - {PRIMARY}"
         )
     return Configs(name, folder)
-
-
-def hand_to_hydra(words: Sequence[str], task: Callable[[DictConfig], None]) -> None:
-    """Pass a command line to Hydra, which handles it or calls the task for each job.
-
-    Args:
-        words: The command line, without the command.
-        task: Function that runs a job, called with its composed node.
-    """
-    before = sys.argv
-    sys.argv = ["sleap-lab", *words]
-    try:
-        hydra.main(version_base="1.3", config_path=f"pkg://{CONFIG_MODULE}", config_name=PRIMARY)(
-            task
-        )()
-    finally:
-        sys.argv = before
 
 
 def compose_config(
@@ -232,48 +125,6 @@ def compose_node(hydra: Hydra, configs: Configs, overrides: Sequence[str]) -> Di
     )
 
 
-@contextmanager
-def hydra_application(configs: Configs = OURS) -> Iterator[Hydra]:
-    """Provide a Hydra with the configs of this package, beside one that is already in use.
-
-    Raises:
-        ConfigError: Hydra or OmegaConf raised an error within the context.
-    """
-    register()
-    previous = GlobalHydra.instance().hydra
-    GlobalHydra.instance().clear()
-    try:
-        version.setbase("1.3")
-        search_path = create_config_search_path(f"pkg://{CONFIG_MODULE}")
-        _set_defaults_of_launchers(Plugins.instance())
-        if configs.folder is not None:
-            own = f"file://{Path(configs.folder).absolute()}"
-            search_path.prepend(
-                provider="command-line", path=own, anchor=SearchPathQuery(provider="schema")
-            )
-        application = Hydra.create_main_hydra2("sleap_lab", search_path)
-        assert isinstance(application.config_loader, ConfigLoaderImpl)
-        application.config_loader.repository = _Repository(search_path)
-        yield application
-    except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(explain(error)) from error
-    finally:
-        GlobalHydra.instance().hydra = previous
-
-
-@contextmanager
-def hydra_of(node: DictConfig) -> Iterator[None]:
-    """Let `${hydra:…}` resolve to the settings of a job that is composed but does not run."""
-    settings = HydraConfig.instance()
-    before = settings.cfg
-    try:
-        settings.set_config(node)
-        yield
-    finally:
-        settings.cfg = before
-        OmegaConf.set_readonly(node.hydra, None)  # Hydra makes it so
-
-
 def chosen_options(settings: HydraConf) -> dict[str, str]:
     """Return the option that is chosen in each config group of the package; Hydra's are left out.
 
@@ -305,7 +156,7 @@ def read_config(node: DictConfig) -> tuple[Config, list[str]]:
         _check_keys(node[group], group)
     try:
         plain = OmegaConf.masked_copy(node, sorted(names))
-        config = OmegaConf.to_object(OmegaConf.merge(_schema(), plain))
+        config = OmegaConf.to_object(OmegaConf.merge(schema(), plain))
     except OmegaConfBaseException as error:
         raise ConfigError(explain(error)) from error
     assert isinstance(config, Config)

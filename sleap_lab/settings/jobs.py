@@ -15,15 +15,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from sleap_lab.errors import ConfigError, brief
 from sleap_lab.settings.alike import alike, is_template, take_apart
-from sleap_lab.settings.compose import (
-    OURS,
-    Configs,
-    compose_node,
-    hydra_application,
-    hydra_of,
-    options_of,
-    read_config,
-)
+from sleap_lab.settings.application import OURS, Configs, hydra_application, hydra_of
+from sleap_lab.settings.compose import compose_node, options_of, read_config
 from sleap_lab.settings.config import ONLY_IN_SWEEPS, OUTPUTS, Config, wants_arrays
 from sleap_lab.settings.overrides import (
     ONLY_BASIC,

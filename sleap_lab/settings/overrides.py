@@ -12,7 +12,6 @@ from typing import Any
 
 from hydra._internal.core_plugins.basic_launcher import BasicLauncherConf
 from hydra.conf import HydraConf
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig
@@ -22,6 +21,7 @@ from sleap_lab.errors import ConfigError, closest, did_you_mean
 from sleap_lab.settings.check import accepted_by
 from sleap_lab.settings.config import GROUPS, keys
 from sleap_lab.settings.credentials import HIDDEN
+from sleap_lab.settings.words import WordsParser
 
 ONLY_BASIC = (
     "all jobs are known before the first one runs, so only basic can be used: "
@@ -51,7 +51,7 @@ def expand_home(word: str) -> str:
 
 
 def parse_overrides(overrides: Sequence[str]) -> list[Override]:
-    """Parse overrides by Hydra's grammar.
+    """Parse overrides by Hydra's grammar, with text kept as text.
 
     Raises:
         ConfigError: One of them cannot be parsed.
@@ -59,7 +59,7 @@ def parse_overrides(overrides: Sequence[str]) -> list[Override]:
     parsed = []
     for text in overrides:
         try:
-            parsed.append(OverridesParser.create().parse_override(text))
+            parsed.append(WordsParser.create().parse_override(text))
         except HydraException as error:
             raise ConfigError(_quoting_hint(text, error)) from error
     return parsed

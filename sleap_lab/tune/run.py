@@ -22,8 +22,9 @@ from sleap_lab.inference.fingerprint import (
 from sleap_lab.inference.preparation import check_stages, open_inputs
 from sleap_lab.media.labels import to_labels
 from sleap_lab.media.source import Source
+from sleap_lab.settings.application import Configs
 from sleap_lab.settings.check_tracker import check_tracker
-from sleap_lab.settings.compose import Configs, compose_config
+from sleap_lab.settings.compose import compose_config
 from sleap_lab.settings.config import OUTPUTS, Config, FiltersConfig, TrackerConfig
 from sleap_lab.settings.overrides import parse_overrides
 from sleap_lab.tracking.tracker import ReadImage

@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 from sleap_lab.launch import launchers
 from sleap_lab.launch.job import Share
 from sleap_lab.launch.launchers import gpus, launching, share
-from sleap_lab.settings.compose import Configs
+from sleap_lab.settings.application import Configs
 
 JOBLIB = {
     "_target_": "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher",

@@ -4,17 +4,15 @@ from pathlib import Path
 
 import pytest
 from hydra._internal.config_repository import CachingConfigRepository
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import example, given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from sleap_lab.errors import ConfigError
 from sleap_lab.experiment import run_experiment
+from sleap_lab.settings.application import Configs
 from sleap_lab.settings.compose import (
-    Configs,
     chosen_options,
     compose_config,
     find_configs,
@@ -30,6 +28,7 @@ from sleap_lab.settings.overrides import (
     unknown_key,
     unquote,
 )
+from sleap_lab.settings.words import WordsParser
 
 
 @pytest.fixture
@@ -48,7 +47,7 @@ def configs_of(overrides, **options):
 
 def read_back(text):
     """Return the value of an override after Hydra's grammar and OmegaConf's interpolation."""
-    value = OverridesParser.create().parse_override(f"tune.key={text}").value()
+    value = WordsParser.create().parse_override(f"tune.key={text}").value()
     return OmegaConf.to_container(OmegaConf.create({"key": value}), resolve=True)["key"]
 
 
@@ -186,16 +185,6 @@ def test_options_set_their_group_and_overrides_win(labels, tmp_path):
     assert config.data.frames == "0-3,7"
     assert config.data.path == str(tmp_path / "labels.slp")
     assert node.hydra.runtime.choices["tracker"] == "local_queues"
-
-
-def test_composing_leaves_an_application_of_hydra_as_it_was(labels):
-    marker = object()
-    GlobalHydra.instance().hydra = marker
-    try:
-        compose_config(labels)
-        assert GlobalHydra.instance().hydra is marker
-    finally:
-        GlobalHydra.instance().clear()
 
 
 def test_further_options_come_from_a_config_dir(labels, tmp_path):

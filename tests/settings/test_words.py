@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from sleap_lab.errors import ConfigError
-from sleap_lab.settings.compose import Configs, compose_config
+from sleap_lab.settings.application import Configs
+from sleap_lab.settings.compose import compose_config
 from sleap_lab.settings.config import keys
 from sleap_lab.settings.jobs import check_jobs
 from sleap_lab.settings.overrides import parse_overrides

@@ -8,7 +8,7 @@ import pytest
 from sleap_lab.errors import RunError
 from sleap_lab.launch import searching
 from sleap_lab.launch.searching import join_in, run_on_launcher
-from sleap_lab.settings.compose import Configs
+from sleap_lab.settings.application import Configs
 from sleap_lab.tune.run import tune
 from sleap_lab.tune.study import load
 from sleap_lab.tune.trials import finished
