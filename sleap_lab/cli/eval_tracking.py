@@ -69,11 +69,11 @@ def run_eval_tracking(arguments: list[str]) -> int:
         options.oks_stddev,
     )
     true_poses, poses = to_poses(truth, notes), to_poses(labels, notes)
-    pairs = compared(match_videos(truth, labels, mappable=False))
+    matches = match_videos(truth, labels, mappable=False)
     scores = score_tracking(
-        by_image(true_poses, truth.videos, labels.videos, pairs, notes),
+        by_image(true_poses, truth.videos, labels.videos, matches, notes),
         poses,
-        pairs,
+        compared(matches),
         settings,
         notes,
     )

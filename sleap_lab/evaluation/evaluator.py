@@ -72,9 +72,9 @@ class Evaluator:
         from sleap_lab.media.labels import to_poses, video_name  # few who import this need sleap-io
 
         _refuse_others(gt_labels=gt_labels, pred_labels=pred_labels)
-        notes, videos = list[str](), compared(match_videos(gt_labels, pred_labels))
+        notes, matches = list[str](), match_videos(gt_labels, pred_labels)
         truth, poses = to_poses(gt_labels, notes), to_poses(pred_labels, notes)
-        truth = by_image(truth, gt_labels.videos, pred_labels.videos, videos, notes)
+        truth = by_image(truth, gt_labels.videos, pred_labels.videos, matches, notes)
         if anchor_ind is not None:
             anchor_part = _node_name(anchor_ind, truth.skeleton.nodes)
         config = EvaluatorConfig(
@@ -87,7 +87,7 @@ class Evaluator:
             centroid_method=centroid_method,
             centroid_fallback=centroid_fallback,
         )
-        names = [video_name(video) for video in gt_labels.videos]
+        videos, names = compared(matches), [video_name(video) for video in gt_labels.videos]
         found = score_poses(truth, poses, _checked(config), videos, names, reference=True)
         self.evaluation = replace(found, notes=(*notes, *found.notes))
         _warn(self.evaluation.notes)

@@ -4,12 +4,13 @@ A frame of a list of images has its place in the list as number. Lists of the sa
 SLEAP sorts names as text, and a few images may have been taken out to be labelled.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from sleap_lab.errors import counted
+from sleap_lab.evaluation.videos import VideoMatch, compared, map_notes
 from sleap_lab.poses.record import Poses
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def by_image(
     truth: Poses,
     true_videos: Sequence["sio.Video"],
     videos: Sequence["sio.Video"],
-    pairs: Mapping[int, int],
+    matches: Sequence[VideoMatch],
     notes: list[str],
 ) -> Poses:
     """Give each frame of the truth the number that its image has in the predictions.
@@ -31,15 +32,17 @@ def by_image(
         truth: Ground truth.
         true_videos: Its videos.
         videos: Videos of the predictions.
-        pairs: Index of a video in the predictions -> its index in the truth.
-        notes: Gets a sentence on the images that the predictions do not have, if any.
+        matches: Which videos are compared.
+        notes: Gets a sentence on the images that the predictions do not have, if any, and on videos
+            that are compared although their pictures differ.
 
     Returns:
         The truth, without frames of such images where the lists differ; as it was where images have
         the same places in both lists, or other names.
     """
+    notes += map_notes(matches, videos, true_videos)
     frames, frame = truth.frames.copy(), truth.frame.copy()
-    for own, other in pairs.items():
+    for own, other in compared(matches).items():
         numbers = _numbers(_images(true_videos[other]), _images(videos[own]))
         if numbers is None:
             continue

@@ -11,7 +11,7 @@ from sleap_lab.evaluation.match import pair_frames
 from sleap_lab.evaluation.records import on_compared_nodes
 from sleap_lab.evaluation.result import Evaluation
 from sleap_lab.evaluation.scoring import evaluate
-from sleap_lab.evaluation.videos import VideoMatch, compared, map_notes, match_videos
+from sleap_lab.evaluation.videos import VideoMatch, compared, match_videos
 from sleap_lab.media.labels import read_labels, to_labels, to_poses, video_name
 from sleap_lab.media.source import Source
 from sleap_lab.poses.record import Poses, Skeleton, make_poses
@@ -61,8 +61,7 @@ def open_truth(config: Config, source: Source, skeleton: Skeleton | None) -> Tru
         if skeleton is not None or source.labels is not None:
             known = _known(source, labels, predicting=skeleton is not None)
             videos = match_videos(labels, known, config.evaluator.video_map)
-            notes += map_notes(videos, source.videos, labels.videos)
-            poses = by_image(poses, labels.videos, source.videos, compared(videos), notes)
+            poses = by_image(poses, labels.videos, source.videos, videos, notes)
     elif source.labels is not None and source.truth is not None:
         labels, poses = sio.Labels(videos=list(source.videos)), source.labels
         videos = [

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 KEY = "evaluator.video_map"
+SAME_FILE = "same file, another number of frames"
 RENAME = "give the same videos the same names in both files"
 
 
@@ -106,7 +107,9 @@ def match_videos(
 def map_notes(
     matches: Sequence[VideoMatch], videos: Sequence["sio.Video"], true_videos: Sequence["sio.Video"]
 ) -> list[str]:
-    """Say which videos that the map pairs have other pictures; poses are compared as they are.
+    """Say which paired videos have other pictures; poses are compared as they are.
+
+    Only those that the map pairs can, and the same file with another number of frames.
 
     Args:
         matches: The videos that are compared.
@@ -115,14 +118,15 @@ def map_notes(
     """
     notes = []
     for match in matches:
-        if match.predicted is None or match.truth is None or match.reason != KEY:
+        if match.predicted is None or match.truth is None or match.reason not in (KEY, SAME_FILE):
             continue
         own, other = videos[match.predicted], true_videos[match.truth]
         if own.shape is None or other.shape is None:
             continue
         (frames, height, width), (others, high, wide) = own.shape[:3], other.shape[:3]
         lists = isinstance(own.filename, list) and isinstance(other.filename, list)
-        between = f"{KEY}: {match.predicted_name} has {{}}, {match.truth_name} {{}}; "
+        names = f"{match.predicted_name} has {{}}, {match.truth_name} of the ground truth {{}}; "
+        between = f"{KEY}: {names}" if match.reason == KEY else names
         if (height, width) != (high, wide):
             sizes = between.format(f"{width}x{height} px", f"{wide}x{high} px")
             notes.append(f"{sizes}poses are compared as they are, in px of their own video")
@@ -149,9 +153,29 @@ def _recognised(
             found[i], reasons[i] = mapped[i], KEY if mapped[i] is not None else f"left out by {KEY}"
         elif (true_video := same.get(video)) is not None:
             found[i], reasons[i] = truth.videos.index(true_video), _reason(true_video, video)
+        elif (j := _same_file(truth.videos, video)) is not None:
+            found[i], reasons[i] = j, SAME_FILE
         else:
             found[i], reasons[i] = None, "no such video in the ground truth"
     return found, reasons
+
+
+def _same_file(true_videos: Sequence["sio.Video"], video: "sio.Video") -> int | None:
+    """Return the only video of the truth that has the file of a video, and its size, if any.
+
+    Numbers of frames may differ, as labels store what a header says; `map_notes` tells it.
+    """
+    from sleap_io.model.matching import is_same_file
+
+    same = [
+        j
+        for j, other in enumerate(true_videos)
+        if is_same_file(other, video)
+        and other.shape is not None
+        and video.shape is not None
+        and other.shape[1:3] == video.shape[1:3]
+    ]
+    return same[0] if len(same) == 1 else None
 
 
 def _find(requested: Any, names: Sequence[str], side: str) -> int:

@@ -1,5 +1,6 @@
 """Frames of a result that a person has proofread, and the identity switches that were there."""
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from sleap_lab.quality.budget import Proofread
 from sleap_lab.quality.neighbours import Order
 from sleap_lab.runs.subject import Subject
 from sleap_lab.settings.config import EvaluatorConfig
+
+log = logging.getLogger(__name__)
 
 HOW = EvaluatorConfig(evaluate=True, identity=True, user_labels_only=False, nodes="common")
 SPREAD = 0.1  # of OKS, at least: who an animal is, is asked here, and not how well it is placed
@@ -36,9 +39,11 @@ def read_proofread(path: Path, frames: list[int] | None, subject: Subject) -> Po
     """
     labels = read_labels(path)
     ours = subject.source.project or sio.Labels(videos=list(subject.source.videos))
-    pairs = compared(match_videos(labels, ours))
-    poses = by_image(to_poses(labels), labels.videos, ours.videos, pairs, [])
-    poses = with_videos(poses, {truth: own for own, truth in pairs.items()})
+    matches, notes = match_videos(labels, ours), list[str]()
+    poses = by_image(to_poses(labels), labels.videos, ours.videos, matches, notes)
+    for note in notes:
+        log.warning("%s: %s", path, note)
+    poses = with_videos(poses, {truth: own for own, truth in compared(matches).items()})
     if frames is not None:
         kept = poses.frames[np.isin(poses.frames[:, 1], frames)]
         poses = replace(poses[np.isin(poses.frame, frames)], frames=kept)

@@ -6,8 +6,10 @@ import sleap_io as sio
 
 from sleap_lab.evaluation import Evaluator
 from sleap_lab.evaluation.images import by_image
+from sleap_lab.evaluation.videos import VideoMatch
 from sleap_lab.poses.record import Skeleton, make_poses
 
+SAME = VideoMatch(0, "a", 0, "b", "told so")
 HERE, THERE = "/here/{}.png", "D:\\labels\\{}.png"
 
 
@@ -18,7 +20,7 @@ def video(*names, folder=HERE):
 def renumbered(true_video, own_video, frames, notes=None):
     """Return the frames of one pose each, whose number is its x, and those that are listed."""
     truth = make_poses(Skeleton(("a",)), [[[i, 0]] for i in frames], frame=frames)
-    found = by_image(truth, [true_video], [own_video], {0: 0}, [] if notes is None else notes)
+    found = by_image(truth, [true_video], [own_video], [SAME], [] if notes is None else notes)
     assert found.frames[:, 1].tolist() == found.frame.tolist()
     return dict(zip(found.points[:, 0, 0].astype(int).tolist(), found.frame.tolist(), strict=True))
 

@@ -182,9 +182,24 @@ def test_a_map_of_videos_with_other_pictures_is_told():
     labels.videos[0].backend_metadata["shape"] = (4, 24, 32, 1)
     matches = match_videos(truth, labels, {"small.mp4": "one.mp4"})
     assert map_notes(matches, labels.videos, truth.videos) == [
-        "evaluator.video_map: small.mp4 has 32x24 px, /a/one.mp4 64x48 px; "
+        "evaluator.video_map: small.mp4 has 32x24 px, /a/one.mp4 of the ground truth 64x48 px; "
         "poses are compared as they are, in px of their own video",
-        "evaluator.video_map: small.mp4 has 4 frames, /a/one.mp4 9; frames are paired by number",
+        "evaluator.video_map: small.mp4 has 4 frames, /a/one.mp4 of the ground truth 9; "
+        "frames are paired by number",
     ]
     labels.videos[0].backend_metadata["shape"] = truth.videos[0].backend_metadata["shape"]
     assert map_notes(matches, labels.videos, truth.videos) == []
+
+
+def test_a_file_is_itself_whatever_number_of_frames_labels_store(video_path):
+    # SLEAP stores what the header says, here of the frames before an edit list.
+    truth, labels = labels_on(str(video_path)), labels_on(str(video_path), moved=1)
+    truth.videos[0].backend_metadata["shape"] = (30, 48, 64, 1)
+    matches = match_videos(truth, labels)
+    assert compared(matches) == {0: 0}
+    assert map_notes(matches, labels.videos, truth.videos) == [
+        f"{video_path} has 9 frames, {video_path} of the ground truth 30; "
+        "frames are paired by number"
+    ]
+    truth.videos[0].backend_metadata["shape"] = (30, 32, 64, 1)
+    assert compared(match_videos(truth, labels)) == {}
