@@ -1,6 +1,7 @@
 import json
 import logging
 import re
+import shutil
 import signal
 import time
 import warnings
@@ -21,6 +22,7 @@ from sleap_lab.runs import mlflow_log
 from sleap_lab.runs import summary as run_summary
 from sleap_lab.runs.context import RunContext
 from sleap_lab.runs.folder import Invocation
+from sleap_lab.runs.occupancy import clear_leftovers
 from sleap_lab.runs.summary import RunSummary
 from sleap_lab.settings.compose import compose_config
 from sleap_lab.settings.config import Config
@@ -439,6 +441,25 @@ def test_figures_and_the_clip_of_the_worst_moments_are_written_where_asked(
     assert Path("run/figures/error_over_the_frames.svg").is_file()
     track(*scored, "output.overlay_video=full")
     assert sio.load_video("run/overlay.mp4").shape[0] == 3
+
+
+def test_every_video_has_an_overlay_that_the_report_names_and_another_run_replaces(
+    track, video_path, make_labels, capsys
+):
+    other = shutil.copy(video_path, "other.mp4")
+    make_labels([video_path, other], predicted=[(0, 0, TRIANGLE), (1, 1, SHIFTED)]).save(
+        "labels.slp", verbose=False
+    )
+    result = track("output.overlay_video=full", "report=html")
+    written = ["overlay.0.mp4", "overlay.1.mp4"]
+    assert re.search(
+        r"^overlay +run/overlay.0.mp4, run/overlay.1.mp4$", capsys.readouterr().out, re.MULTILINE
+    )
+    report = (result.folder / "report.html").read_text()
+    assert sorted(set(re.findall(r"overlay[.0-9]*mp4", report))) == written
+    assert sorted(path.name for path in Path("run").glob("overlay*")) == written
+    clear_leftovers(Path("run"))
+    assert not list(Path("run").glob("overlay*"))
 
 
 # --- identity switches ------------------------------------------------------------------

@@ -139,30 +139,34 @@ def write_clip(
 
 
 def write_video(labels: sio.Labels, path: Path, radii: Radii | None = None) -> list[Path]:
-    """Write every processed frame as a video.
+    """Write every processed frame as a video; each video has a file of its own.
 
-    Of several videos, each has a file of its own with its number in the name. Radii, if any, are
+    Radii, if any, are
     drawn around predicted nodes.
 
     Raises:
         RunError: A file cannot be written.
     """
-    written = []
     processed = {
         i: sorted(frame.frame_idx for frame in labels.labeled_frames if frame.video is video)
         for i, video in enumerate(labels.videos)
     }
-    used = [i for i, frames in processed.items() if frames]
-    for i in used:
-        target = path if len(used) == 1 else path.with_stem(f"{path.stem}.{i}")
+    files = files_of(path, [i for i, frames in processed.items() if frames])
+    for i, target in files.items():
         with replacing(target) as temporary:
             sio.save_video(
                 _drawn(labels, i, processed[i], radii),
                 str(temporary),
                 fps=labels.videos[i].fps or FALLBACK_RATE,
             )
-        written.append(target)
-    return written
+    return list(files.values())
+
+
+def files_of(path: Path, videos: Sequence[int]) -> dict[int, Path]:
+    """Return a file for each video: of several, each has its number in the name."""
+    if len(videos) == 1:
+        return {videos[0]: path}
+    return {video: path.with_stem(f"{path.stem}.{video}") for video in videos}
 
 
 def _drawn(

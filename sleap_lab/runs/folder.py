@@ -9,6 +9,15 @@ from sleap_lab.errors import RunError, system_reason
 from sleap_lab.settings.frames import Piece
 
 LOG_FILE, REPORT, OVERLAY = "run.log", "report.html", "overlay.mp4"
+OVERLAYS = (OVERLAY, "overlay.[0-9]*.mp4")
+"""Patterns of the overlay's files; of several videos, each has one of its own."""
+
+RESULT_FILES = (
+    *("predictions.*", "outputs.npz", "metrics.*", "switches.csv", "switches.slp"),
+    *("bad_frames.csv", "quality.csv", "suspects.csv", "suspects.slp"),
+    *(REPORT, *OVERLAYS, "system.csv"),
+)
+"""Patterns of the files that a run makes besides its summary, its log and what is in folders."""
 
 
 @dataclass(frozen=True)

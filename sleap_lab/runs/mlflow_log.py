@@ -13,6 +13,7 @@ from typing import Any
 
 from sleap_lab.errors import RunError
 from sleap_lab.runs import summary
+from sleap_lab.runs.folder import LOG_FILE, RESULT_FILES
 from sleap_lab.runs.lineage import errors_over_time, read_lineage, speed_over_time
 from sleap_lab.runs.mlflow_run import PARENT_TAG, MlflowRun, fill_run, find, is_complete, open_run
 from sleap_lab.runs.names import clean_name
@@ -27,7 +28,7 @@ from sleap_lab.runs.store import (
     storable,
 )
 from sleap_lab.runs.summary import RunSummary, finite
-from sleap_lab.runs.system import SYSTEM_FILE, system_over_time
+from sleap_lab.runs.system import system_over_time
 from sleap_lab.runs.tags import SWEEP_TAG, TAGS_FILE, later_tags, run_tags
 from sleap_lab.runs.titles import run_title, shorten
 from sleap_lab.settings.config import LoggerConfig
@@ -47,21 +48,11 @@ LOGGED_STAGES = ("load", "read", "preprocess", "network", "peaks", "track", "eva
 
 # Files and whole folders of the run folder that are logged.
 ARTIFACTS = (
-    "predictions.*",
-    "outputs.npz",
-    "metrics.*",
-    "switches.csv",
-    "bad_frames.csv",
-    "quality.csv",
-    "suspects.csv",
-    "suspects.slp",
-    "report.html",
+    *RESULT_FILES,
     "review.html",
     "figures/*",
-    "overlay*.mp4",
-    "run.log",
+    LOG_FILE,
     "run.json",
-    SYSTEM_FILE,
     TAGS_FILE,
     f"{SNAPSHOT}/**/*",
     ".hydra/**/*",

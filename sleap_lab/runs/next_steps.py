@@ -1,12 +1,12 @@
 """What the reader of a report may do next: files to open, commands to type."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from sleap_lab import terminal
 from sleap_lab.report.page import Step
 from sleap_lab.runs.context import RunContext
-from sleap_lab.runs.folder import OVERLAY
 
 FILES = {
     "predictions.slp": "the poses, for the SLEAP GUI and sleap-io",
@@ -18,7 +18,9 @@ FILES = {
 }
 
 
-def next_steps(run: RunContext, *, evaluated: bool, tracked: bool, animals: int) -> Iterator[Step]:
+def next_steps(
+    run: RunContext, *, evaluated: bool, tracked: bool, animals: int, overlays: Sequence[Path] = ()
+) -> Iterator[Step]:
     """Yield the files of a run folder that people open, and commands that go on from here.
 
     Args:
@@ -26,13 +28,14 @@ def next_steps(run: RunContext, *, evaluated: bool, tracked: bool, animals: int)
         evaluated: Whether it was compared with ground truth.
         tracked: Whether its poses have tracks, be they those of its input.
         animals: The largest number of instances of a frame.
+        overlays: The videos with the poses drawn in, which may come later.
     """
-    config, folder = run.config, shlex.quote(terminal.shown(run.folder))
+    folder = shlex.quote(terminal.shown(run.folder))
     for name, what in FILES.items():
         if (run.folder / name).is_file():
             yield Step(what, file=name)
-    if config.output.overlay_video:
-        yield Step("the video with the poses drawn in", file=OVERLAY)
+    for overlay in overlays:
+        yield Step("the video with the poses drawn in", file=overlay.name)
     command = shlex.join(run.invocation.command)
     if animals > 1 and not tracked:
         yield Step("Follow the animals from frame to frame:", command=f"{command} tracker=global")

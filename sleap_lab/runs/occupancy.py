@@ -10,21 +10,10 @@ from filelock import Timeout
 from sleap_lab.errors import ConfigError, RunError, listed
 from sleap_lab.files.earlier import Kind, is_kept, keep, what_is
 from sleap_lab.runs import summary
+from sleap_lab.runs.folder import RESULT_FILES
 from sleap_lab.runs.summary import RunSummary
 
-LEFT_BY_RUNS = (
-    *(
-        "snapshot",
-        "figures",
-        "predictions.*",
-        "outputs.npz",
-        "metrics.*",
-        "switches.csv",
-        "switches.slp",
-    ),
-    *("bad_frames.csv", "quality.csv", "suspects.csv", "suspects.slp"),
-    *("report.html", "overlay.mp4", "system.csv"),
-)
+LEFT_BY_RUNS = ("snapshot", "figures", *RESULT_FILES)
 """What a run writes into its folder, except its summary and its log.
 
 A folder that a user chose may hold other files, which stay.

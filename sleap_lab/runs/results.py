@@ -241,6 +241,7 @@ def write_page(
                 evaluated=evaluation is not None,
                 tracked=bool((poses.tracks >= 0).any()),
                 animals=most_per_frame(poses),
+                overlays=_overlays(run, poses, evaluation),
             )
         ),
     )
@@ -272,6 +273,18 @@ def _headline(run: RunContext, source: Source, device: str) -> dict[str, object]
         "models": list(config.model.paths),
         "data": data,
     }
+
+
+def _overlays(run: RunContext, poses: Poses, evaluation: "Evaluation | None") -> list[Path]:
+    """Return the files that `write_overlay` makes."""
+    from sleap_lab.report.overlay_video import files_of, worst_frames
+
+    path = run.folder / OVERLAY
+    if run.config.output.overlay_video == "full":
+        return list(files_of(path, np.unique(poses.frames[:, 0]).tolist()).values())
+    if run.config.output.overlay_video and worst_frames(poses, evaluation):
+        return [path]
+    return []
 
 
 def write_overlay(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sleap_lab import terminal
 from sleap_lab.errors import listed
 from sleap_lab.runs.context import RunContext
-from sleap_lab.runs.folder import OVERLAY, REPORT
+from sleap_lab.runs.folder import OVERLAYS, REPORT
 from sleap_lab.runs.summary import RunSummary
 from sleap_lab.settings.objective import SPEED
 
@@ -118,8 +118,8 @@ def _places(
         yield "predictions", listed([terminal.shown(file) for file in files], 3)
     if config.report == "html":
         yield "report", terminal.shown(folder / REPORT)
-    if (overlay := folder / OVERLAY).exists():
-        yield "overlay", terminal.shown(overlay)
+    if overlays := [path for pattern in OVERLAYS for path in sorted(folder.glob(pattern))]:
+        yield "overlay", listed([terminal.shown(path) for path in overlays], 3)
     yield "run folder", terminal.shown(folder)
 
 

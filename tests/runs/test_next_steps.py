@@ -24,13 +24,10 @@ def test_files_that_are_there_are_named(run):
     assert [
         step.file for step in next_steps(run, evaluated=True, tracked=False, animals=1) if step.file
     ] == ["predictions.slp"]
-    run.config.output.overlay_video = "true"
-    assert [
-        step.file for step in next_steps(run, evaluated=True, tracked=False, animals=1) if step.file
-    ] == [
-        "predictions.slp",
-        "overlay.mp4",
-    ]
+    steps = next_steps(
+        run, evaluated=True, tracked=False, animals=1, overlays=[run.folder / "overlay.0.mp4"]
+    )
+    assert [step.file for step in steps if step.file] == ["predictions.slp", "overlay.0.mp4"]
 
 
 def test_commands_can_be_typed_as_they_are(run, monkeypatch):
