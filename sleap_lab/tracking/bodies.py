@@ -51,6 +51,15 @@ class Bodies:
         """Return centre and direction of poses, (n, nodes) complex, in body lengths."""
         return _place(points, self.body, self.weight)
 
+    def off(self, points: np.ndarray) -> np.ndarray:
+        """Return how far nodes are from the typical body laid on their pose, (k, nodes).
+
+        Args:
+            points: (k, nodes) complex; nan where missing, as the distance is then.
+        """
+        center, heading = self.place(points)
+        return np.abs((points - center[:, None]) * np.conj(heading)[:, None] - self.body)
+
     def of(self, rows: np.ndarray) -> "Bodies":
         """Return the bodies of some detections."""
         return replace(
@@ -68,6 +77,13 @@ class Bodies:
         return np.hypot(
             np.abs(self.center[rows] - self.center[others]), self.radius * np.nan_to_num(turn)
         )
+
+
+def mean_square(off: np.ndarray) -> np.ndarray:
+    """Return the mean squares of distances over the last axis; nan where none is known."""
+    known = ~np.isnan(off)
+    count = known.sum(axis=-1)
+    return np.where(known, off**2, 0).sum(axis=-1) / np.where(count, count, np.nan)
 
 
 def describe_bodies(poses: Poses) -> Bodies:

@@ -87,7 +87,7 @@ def _side(bodies: Bodies, time: np.ndarray, before: np.ndarray, rows: np.ndarray
         for _ in range(WINDOWS[-1]):
             chain.append(np.where(chain[-1] >= 0, before[chain[-1]], -1))
         part = chain[0]
-        side.pose[part], side.trust[part], moved = _carried(bodies, chain)
+        side.pose[part], side.trust[part], moved = carried(bodies, chain)
         side.heading[part] = bodies.place(side.pose[part])[1]
         for which, window in enumerate(WINDOWS):
             # The earliest detection within the window.
@@ -100,7 +100,7 @@ def _side(bodies: Bodies, time: np.ndarray, before: np.ndarray, rows: np.ndarray
     return side
 
 
-def _carried(
+def carried(
     bodies: Bodies, chain: list[np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
     """Carry nodes along with those that are found.

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from sleap_lab.tracking.bodies import Bodies
+from sleap_lab.tracking.bodies import Bodies, mean_square
 from sleap_lab.tracking.stretches import slots
 
 USUAL = 2.0  # median misfits of a pose up to which two halves are a body like any other
@@ -141,7 +141,7 @@ def _distance(bodies: Bodies, rows: np.ndarray, table: np.ndarray) -> np.ndarray
     """
     off = np.abs(bodies.points[rows][:, None] - bodies.points[table])
     centers = np.abs(bodies.center[rows][:, None] - bodies.center[table])
-    nearest = _size(off.reshape(-1, off.shape[-1])).reshape(table.shape)
+    nearest = np.sqrt(mean_square(off))
     return np.where(table >= 0, np.where(np.isnan(nearest), centers, nearest), np.inf)
 
 
@@ -156,30 +156,11 @@ def _misfit(bodies: Bodies, points: np.ndarray, poses: np.ndarray) -> tuple[np.n
     Returns:
         (k,) in usual distances of each node, inf where unknown, and the limit.
     """
-    off = _off(bodies, poses)
+    off = bodies.off(poses)
     known = ~np.isnan(off).all(axis=0)
     usual = np.full(off.shape[1], EQUAL)
     usual[known] += np.nanmedian(off[:, known], axis=0)
-    sizes = _size(off / usual)
+    sizes = np.sqrt(mean_square(off / usual))
     sizes = sizes[~np.isnan(sizes)]
     limit = USUAL * float(np.median(sizes)) if len(sizes) else 0.0
-    return np.nan_to_num(_size(_off(bodies, points) / usual), nan=np.inf), limit
-
-
-def _off(bodies: Bodies, points: np.ndarray) -> np.ndarray:
-    """Return how far nodes are from the typical body laid on their pose, (k, nodes).
-
-    Args:
-        bodies: Knows the typical body.
-        points: (k, nodes) complex; nan where missing, as the distance is then.
-    """
-    center, heading = bodies.place(points)
-    return np.abs((points - center[:, None]) * np.conj(heading)[:, None] - bodies.body)
-
-
-def _size(off: np.ndarray) -> np.ndarray:
-    """Return (k,) the root mean square over the nodes that were found; nan where there is none."""
-    known = ~np.isnan(off)
-    count = known.sum(axis=1)
-    total = np.where(known, off**2, 0).sum(axis=1)
-    return np.sqrt(total / np.where(count, count, np.nan))
+    return np.nan_to_num(np.sqrt(mean_square(bodies.off(points) / usual)), nan=np.inf), limit

@@ -15,6 +15,7 @@ from sleap_lab.tracking.bodies import Bodies, describe_bodies
 from sleap_lab.tracking.evidence import Evidence, learn
 from sleap_lab.tracking.halves import join_halves
 from sleap_lab.tracking.likeness import look_again
+from sleap_lab.tracking.mixed import part_mixed
 from sleap_lab.tracking.network import LARGEST, Cost, Solution, join_near, link_cost, solve, windows
 from sleap_lab.tracking.passage import UNKNOWN, Passage, learn_passage
 from sleap_lab.tracking.population import (
@@ -148,6 +149,7 @@ def identify(
     time = moments(poses)
     bodies = describe_bodies(poses)
     worth = np.where(poses.user, np.inf, np.nan_to_num(poses.instance_scores))
+    bodies = part_mixed(bodies, time, poses.user)
     bodies, half = join_halves(bodies, time, worth, poses.user)
     rows = np.flatnonzero(~half)
     second = second_detections(bodies.of(rows), time[rows], worth[rows], animals)
