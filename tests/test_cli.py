@@ -175,7 +175,8 @@ def test_a_misspelt_verb_gets_the_nearest(word, verb, capsys):
     [
         ("--cfg job --info", "--cfg: cannot be combined with --info; leave one of them out"),
         ("-m --cfg job", "--cfg: cannot be combined with --multirun; leave one of them out"),
-        ("--info --resolve", "--resolve: is of use with --cfg only, not with --info"),
+        ("--info --resolve", "--resolve: is of use with --cfg only; add --cfg job"),
+        ("data=demo --package tracker", "--package: is of use with --cfg only; add --cfg job"),
     ],
 )
 def test_options_of_hydra_that_contradict_each_other_are_refused(words, says, capsys):
@@ -183,11 +184,20 @@ def test_options_of_hydra_that_contradict_each_other_are_refused(words, says, ca
     assert capsys.readouterr().err == f"error: {says}\n"
 
 
-def test_a_mistake_is_one_line_where_the_config_is_only_printed(capsys):
-    assert code_of("tracker.windw=3", "--cfg", "job") == 2
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("tracker.windw=3", "tracker.windw: there is no such key."),
+        ("tracker=flow,kalman", "tracker=flow,kalman: several values; --cfg tells of one"),
+        ("output.path=${none:a} --resolve", "there is no resolver 'none', as in ${none:…}"),
+        ("--package tracker.none", "--package=tracker.none: the config has no such key"),
+    ],
+)
+def test_a_mistake_is_one_line_where_the_config_is_only_printed(words, says, capsys):
+    assert code_of(*words.split(), "--cfg", "job") == 2
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err.startswith("error: tracker.windw: there is no such key.")
+    assert captured.err.startswith(f"error: {says}")
     assert captured.err.count("\n") == 1
 
 

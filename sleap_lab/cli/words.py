@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 SEE = "see sleap-lab --help, and for sleap-nn's flags sleap-lab track --help"
 HYDRA_ONLY = ("cfg", "info", "hydra_help")
+OF_CFG = ("resolve", "package")
 MODES = ("run", "multirun")
 INSTEAD = {
     "config_path": (
@@ -54,6 +55,9 @@ def _checked(arguments: list[str]) -> Callable[[list[str]], int] | None:
     for name, instead in INSTEAD.items():
         if getattr(options, name) not in (None, False):
             raise ConfigError(f"--{_typed(name)}: {instead}")
+    for name in OF_CFG:
+        if getattr(options, name) and not options.cfg:
+            raise ConfigError(f"--{_typed(name)}: is of use with --cfg only; add --cfg job")
     configs = find_configs(options.config_name, options.config_dir)
     if any(getattr(options, name) for name in HYDRA_ONLY):
         _answer(options, parser, configs)
@@ -79,7 +83,7 @@ def _answer(options: Namespace, parser: ArgumentParser, configs: "Configs") -> N
     Raises:
         ConfigError: Options contradict each other, or an override is wrong.
     """
-    from hydra._internal.utils import run_and_report
+    from omegaconf import OmegaConf
 
     from sleap_lab.settings.application import hydra_application
     from sleap_lab.settings.compose import compose_node, options_of
@@ -88,24 +92,23 @@ def _answer(options: Namespace, parser: ArgumentParser, configs: "Configs") -> N
     asked = [f"--{_typed(name)}" for name in (*HYDRA_ONLY, *MODES) if getattr(options, name)]
     if len(asked) > 1:
         raise ConfigError(f"{asked[0]}: cannot be combined with {asked[1]}; leave one of them out")
-    if options.resolve and not options.cfg:
-        raise ConfigError(f"--resolve: is of use with --cfg only, not with {asked[0]}")
     with hydra_application(configs) as hydra:
         if options.hydra_help:
             hydra.hydra_help(configs.name, parser, options)
             return
         # Hydra tells a mistake in many lines.
         check_overrides(options.overrides, options_of(hydra, configs, options.overrides))
-        compose_node(hydra, configs, fixed(options.overrides))
+        if several := sorted(set(options.overrides) - set(fixed(options.overrides))):
+            raise ConfigError(f"{several[0]}: several values; {asked[0]} tells of one, so give one")
+        node = compose_node(hydra, configs, options.overrides)
         if options.info:
             hydra.show_info(options.info, configs.name, options.overrides)
             return
+        part = options.package
+        if part and part != "_global_" and OmegaConf.select(node, part) is None:
+            raise ConfigError(f"--package={part}: the config has no such key, or null there")
         with redirect_stdout(io.StringIO()) as shown:
-            run_and_report(
-                lambda: hydra.show_cfg(
-                    configs.name, options.overrides, options.cfg, options.package, options.resolve
-                )
-            )
+            hydra.show_cfg(configs.name, options.overrides, options.cfg, part, options.resolve)
         print(redact(shown.getvalue()), end="")
 
 

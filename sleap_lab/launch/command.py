@@ -13,7 +13,7 @@ from sleap_lab.runs import summary as run_summary
 from sleap_lab.runs.folder import Invocation, new_folder
 from sleap_lab.runs.occupancy import occupied
 from sleap_lab.settings.application import OURS, Configs, hydra_application
-from sleap_lab.settings.compose import chosen_options, to_config
+from sleap_lab.settings.compose import chosen_options, to_config, typed_overrides
 from sleap_lab.settings.config import OUTPUTS
 from sleap_lab.settings.jobs import CheckedCommand
 from sleap_lab.settings.overrides import hiding, quote
@@ -66,7 +66,7 @@ def _run_job(
 
     def job(node: DictConfig) -> None:
         settings = HydraConfig.get()
-        overridden, choices = list(settings.overrides.task), chosen_options(settings)
+        overridden, choices = typed_overrides(settings), chosen_options(settings)
         invocation = Invocation(command, overridden, choices, mlflow=mlflow)
         # Paths are relative to the directory of the command, whatever the value of hydra.job.chdir.
         with chdir(settings.runtime.cwd):

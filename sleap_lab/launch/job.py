@@ -36,7 +36,7 @@ from sleap_lab.runs.folder import LOG_FILE, Invocation
 from sleap_lab.runs.occupancy import clear_leftovers
 from sleap_lab.runs.summary import RunSummary, Stamp, read_stamp
 from sleap_lab.settings.application import register
-from sleap_lab.settings.compose import chosen_options, to_config
+from sleap_lab.settings.compose import chosen_options, to_config, typed_overrides
 from sleap_lab.settings.config import Config
 from sleap_lab.settings.copies import given
 from sleap_lab.sweeps import ledger
@@ -92,7 +92,7 @@ def _supervise(
     name = str(settings.sweep.subdir)
     invocation = Invocation(
         sweep.command,
-        list(settings.overrides.task),
+        typed_overrides(settings),
         chosen_options(settings),
         sweep.jobs[name],
         piece=sweep.pieces.get(name),

@@ -17,7 +17,7 @@ from hydra.conf import HydraConf
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.object_type import ObjectType
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from sleap_lab.errors import ConfigError
@@ -135,6 +135,17 @@ def chosen_options(settings: HydraConf) -> dict[str, str]:
     return {name: option for name, option in choices.items() if "/" not in name}
 
 
+def typed_overrides(settings: HydraConf) -> list[str]:
+    """Return the overrides of a job as they were typed; to read one by one resolves `${…}`.
+
+    Args:
+        settings: Hydra's own settings of the job.
+    """
+    task = settings.overrides.task
+    assert isinstance(task, ListConfig)
+    return list(map(str, OmegaConf.to_container(task, resolve=False)))
+
+
 def to_config(node: DictConfig) -> Config:
     """Turn a composed node into a checked config.
 
@@ -148,7 +159,7 @@ def read_config(node: DictConfig) -> tuple[Config, list[str]]:
     """Return the checked config of a node, and the keys that were reset as unused."""
     # Hydra removes its settings from the node before it calls a task.
     settings = node.hydra if "hydra" in node else HydraConfig.get()
-    typed = {override.key_or_group for override in parse_overrides(settings.overrides.task)}
+    typed = {override.key_or_group for override in parse_overrides(typed_overrides(settings))}
     names = {f.name for f in fields(Config)}
     for name in sorted(set(map(str, node)) - names - {"hydra"}):
         raise ConfigError(unknown_key(name))

@@ -12,10 +12,17 @@ from typing import Any
 
 from hydra._internal.core_plugins.basic_launcher import BasicLauncherConf
 from hydra.conf import HydraConf
+from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
-from omegaconf import DictConfig
-from omegaconf.errors import ConfigKeyError, OmegaConfBaseException, ValidationError
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import (
+    ConfigKeyError,
+    InterpolationResolutionError,
+    OmegaConfBaseException,
+    UnsupportedInterpolationType,
+    ValidationError,
+)
 
 from sleap_lab.errors import ConfigError, closest, did_you_mean
 from sleap_lab.settings.check import accepted_by
@@ -28,6 +35,7 @@ ONLY_BASIC = (
     "-m KEY=A,B runs every combination, and sleap-lab tune searches (sleap-lab tune --help)"
 )
 GLOBAL = "# @package _global_"
+PACKAGE = "sleap_lab"
 FREE_FORM = ("logger.tags",)
 IN_PROCESS = ("hydra/launcher", "basic")
 BASIC_LAUNCHER = BasicLauncherConf()._target_
@@ -217,9 +225,23 @@ def check_overrides(overrides: Sequence[str], options_of: Options) -> None:
         if name.split(".")[0] == "hydra":
             _check_hydra_key(name)
         elif name not in keys():
-            if not (options := options_of(name)):
+            options = options_of(name)
+            _refuse_stored(override, options)
+            if not options:
                 raise ConfigError(unknown_key(name))
             _check_option(override, options)
+
+
+def _refuse_stored(override: Override, options: Sequence[str]) -> None:
+    """Refuse an option that only Hydra's `ConfigStore` has, and say where it is seen."""
+    name, value = override.key_or_group, override.value()
+    stored = ConfigStore.instance().repo.get(name)
+    if isinstance(stored, dict) and f"{value}.yaml" in stored and value not in options:
+        raise ConfigError(
+            f"{name}={value}: options in Hydra's ConfigStore are not seen, as other applications "
+            f"share it; write {name}/{value}.yaml into a folder for --config-dir (in Python: "
+            "config_dir)"
+        )
 
 
 def _check_option(override: Override, options: Sequence[str]) -> None:
@@ -322,14 +344,24 @@ def explain(error: BaseException) -> str:
                     f"begin the file with the line: {GLOBAL}" if own_group else unknown_key(name)
                 )
             field = keys().get(name)
-            accepted = f"; accepted: {accepted_by(field)}" if field is not None else ""
-            return (
-                f"{where}{cause.full_key}: {first_line(cause.msg or cause).rstrip('.')}{accepted}"
-            )
+            is_value = not isinstance(cause, InterpolationResolutionError)
+            accepted = f"; accepted: {accepted_by(field)}" if field is not None and is_value else ""
+            return f"{where}{cause.full_key}: {_reason(cause)}{accepted}"
         cause = cause.__cause__ or cause.__context__
     if "hydra/sweeper" in str(error):
         return f"{first_line(error)}; {ONLY_BASIC}"
-    return first_line(error)
+    return _reason(error)
+
+
+def _reason(error: BaseException) -> str:
+    """Return what an error says; of a resolver that does not exist, also how ours is called."""
+    said = first_line(getattr(error, "msg", None) or error).rstrip(".")
+    if not isinstance(error, UnsupportedInterpolationType):
+        return said
+    name = said.split()[-1]
+    ours = f"{PACKAGE}.{name}"
+    hint = f"; the one of this package is {ours}" if OmegaConf.has_resolver(ours) else ""
+    return f"there is no resolver {name!r}, as in ${{{name}:…}}{hint}"
 
 
 def first_line(error: Any) -> str:

@@ -27,14 +27,19 @@ def test_passwords_reach_no_file_and_no_screen(call, demo, tmp_path, monkeypatch
         call("-m", *words, "tracker.tracking_window_size=5,6", *own),
     ]
     monkeypatch.setenv("MLFLOW_TRACKING_URI", ADDRESS)
-    ends += [call(*words), call("sync"), call("sync", f"logger.tracking_uri={ADDRESS}")]
-    assert [end.code for end in ends] == [0, 0, 0, 0, 0, 1, 1]
+    ends += [
+        call(*words),
+        call(*words, "logger.tracking_uri=${oc.env:MLFLOW_TRACKING_URI}"),
+        call("sync"),
+        call("sync", f"logger.tracking_uri={ADDRESS}"),
+    ]
+    assert [end.code for end in ends] == [0, 0, 0, 0, 0, 0, 1, 1]
     for end in ends:
         assert "ann:***@127.0.0.1:9" in end.out + end.err
         assert SECRET not in end.out + end.err
     (options / "mine.yaml").unlink()
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert len(list(tmp_path.glob("outputs/**/run.json"))) == 3 + 2
+    assert len(list(tmp_path.glob("outputs/**/run.json"))) == 4 + 2
     assert [
         path
         for path in files

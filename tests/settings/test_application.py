@@ -21,6 +21,7 @@ from hydra.types import RunMode
 from hydra.version import VersionBase
 from omegaconf import OmegaConf
 
+from sleap_lab.errors import ConfigError
 from sleap_lab.settings.application import Configs, hydra_application, hydra_of
 from sleap_lab.settings.compose import compose_config, compose_node, find_configs
 from sleap_lab.settings.jobs import check_jobs
@@ -177,6 +178,16 @@ def test_launchers_send_the_state_that_their_thread_sees(foreign):
             assert base_and_name() == ("1.3", "sleap_lab")
             assert in_thread(base_and_name) == ("1.2", "theirs")
         assert base_and_name() == ("1.2", "theirs")
+
+
+@pytest.mark.parametrize(("group", "word"), [("tracker", "tracker=dots"), ("lab", "+lab=dots")])
+def test_an_option_that_only_the_store_has_is_refused_with_where_it_is_seen(group, word, store):
+    store.repo[group] = {}
+    store.store("dots", {"max_tracks": 4}, group=group)
+    with pytest.raises(ConfigError, match=rf"^{group}=dots: .*; write {group}/dots\.yaml into a "):
+        compose_config([*OURS, word])
+    store.store("flow", {"max_tracks": 4}, group="tracker")
+    assert compose_config([*OURS, "tracker=flow"])[0].tracker.max_tracks is None
 
 
 def test_launchers_keep_their_own_defaults_elsewhere(store):

@@ -51,6 +51,34 @@ def read_back(text):
     return OmegaConf.to_container(OmegaConf.create({"key": value}), resolve=True)["key"]
 
 
+@pytest.mark.parametrize(
+    ("word", "says"),
+    [
+        ("output.path=${none:a}", "output.path: there is no resolver 'none', as in ${none:…}"),
+        (
+            "data.moved={a:'${demo:a}'}",
+            "data.moved.a: there is no resolver 'demo', as in ${demo:…}; "
+            "the one of this package is sleap_lab.demo",
+        ),
+        ("tracker.max_tracks=${none}", "tracker.max_tracks: Interpolation key 'none' not found"),
+    ],
+)
+def test_an_interpolation_that_leads_nowhere_is_told_with_its_key(word, says, labels):
+    with pytest.raises(ConfigError) as caught:
+        compose_config([*labels, word])
+    assert str(caught.value) == says
+
+
+def test_an_interpolation_may_give_characters_that_overrides_would_have_to_quote(
+    labels, monkeypatch
+):
+    monkeypatch.setenv("SLEAP_LAB_TEST", "a, (b) =c]")
+    value = "${oc.env:SLEAP_LAB_TEST}"
+    config = compose_config([*labels, f"output.path={value}", f"+logger.tags.day={value}"])[0]
+    assert config.logger.tags == {"day": "a, (b) =c]"}
+    assert Path(config.output.path).name == "a, (b) =c]"
+
+
 def test_jobs_that_would_overwrite_each_other_are_refused(labels):
     with pytest.raises(ConfigError, match=r"output\.path: several jobs .* would write .*out\.slp"):
         check_jobs(
