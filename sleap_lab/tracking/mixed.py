@@ -76,7 +76,7 @@ Change = tuple[int, np.ndarray]
 """A row, and the (nodes,) complex that it gets."""
 
 
-def part_mixed(bodies: Bodies, time: np.ndarray, whole: np.ndarray) -> Bodies:
+def part_mixed(bodies: Bodies, time: np.ndarray, whole: np.ndarray) -> tuple[Bodies, np.ndarray]:
     """Give the nodes of mixed poses back to the animals that they belong to.
 
     Of two mixed poses each gets the nodes of one animal; one without the other keeps those of the
@@ -86,11 +86,15 @@ def part_mixed(bodies: Bodies, time: np.ndarray, whole: np.ndarray) -> Bodies:
         bodies: Detections of one video.
         time: (n,) time of each.
         whole: (n,) true for detections that are known to be whole.
+
+    Returns:
+        The detections, and (n,) which of them have other nodes than before.
     """
     _, table = slots(time)
+    mended = np.zeros(len(time), dtype=bool)
     if not bodies.radius or table.shape[1] < 2:
-        return bodies
-    points, mended = bodies.points.copy(), np.zeros(len(time), dtype=bool)
+        return bodies, mended
+    points = bodies.points.copy()
     unit = _usual_misfit(bodies)
     for moments in (table, table[::-1]):  # who is hidden on one side may be seen on the other
         now = replace(bodies, points=points)
@@ -105,7 +109,7 @@ def part_mixed(bodies: Bodies, time: np.ndarray, whole: np.ndarray) -> Bodies:
     rows = mended.nonzero()[0]
     center, heading = bodies.center.copy(), bodies.heading.copy()
     center[rows], heading[rows] = bodies.place(points[rows])
-    return replace(bodies, points=points, center=center, heading=heading)
+    return replace(bodies, points=points, center=center, heading=heading), mended
 
 
 def _steps(bodies: Bodies, table: np.ndarray) -> Steps:

@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 PASSES = 4  # the paths settle within three
 CERTAIN, SLOPE = -0.20, 0.60  # log odds at no margin, and their growth; see `probability`
 WITHOUT_DOUBT = 0.9997  # how often links of tracklets are right; counted likewise
+PARTED = 0.92  # how often those of poses are right that were mixed; counted on 24 further scenes
 SURE_LINKS = "step 1 of 3 (sure links)"
 ALL_LINKS = "step 2 of 3 (all links)"
 SHAPES = "step 3 of 3 (shapes)"
@@ -149,7 +150,7 @@ def identify(
     time = moments(poses)
     bodies = describe_bodies(poses)
     worth = np.where(poses.user, np.inf, np.nan_to_num(poses.instance_scores))
-    bodies = part_mixed(bodies, time, poses.user)
+    bodies, mended = part_mixed(bodies, time, poses.user)
     bodies, half = join_halves(bodies, time, worth, poses.user)
     rows = np.flatnonzero(~half)
     second = second_detections(bodies.of(rows), time[rows], worth[rows], animals)
@@ -167,7 +168,7 @@ def identify(
     # Animals are numbered in order of time; who is first among equals does not matter.
     _, number = np.unique(first[real], return_inverse=True)
     tracks, scores = np.full(len(poses), -1), np.full(len(poses), np.nan)
-    sure = np.where(stretches.before >= 0, WITHOUT_DOUBT, probability(paths.margin))
+    sure = _link_scores(paths, stretches, mended[rows])
     tracks[rows[real]], scores[rows[real]] = number, sure[real]
     return tracks, scores
 
@@ -297,6 +298,14 @@ def _with(paths: Paths, found: Solution, chosen: np.ndarray) -> Paths:
     rows, others = found.rows[chosen], found.others[chosen]
     before[others], after[rows], margin[others] = rows, others, found.margin[chosen]
     return Paths(Stretches(before, after), margin, found.left_out)
+
+
+def _link_scores(paths: Paths, tracklets: Stretches, parted: np.ndarray) -> np.ndarray:
+    """Return (n,) the probability of each link; `parted` are poses that were mixed, (n,)."""
+    scores = np.where(tracklets.before >= 0, WITHOUT_DOUBT, probability(paths.margin))
+    before = paths.stretches.before
+    linked = before >= 0
+    return np.where(linked & (parted | parted[before]), np.minimum(scores, PARTED), scores)
 
 
 def probability(margin: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ import pytest
 from sleap_lab.poses.record import Skeleton, make_poses
 from sleap_lab.tracking.bodies import describe_bodies
 from sleap_lab.tracking.mixed import part_mixed
+from sleap_lab.tracking.offline import PARTED, identify
 
 FISH = np.array([60 + 0j, 30 + 12j, 20 - 12j, 0 + 0j, -60 + 0j])
 HEAD = np.array([True, True, False, False, False])
@@ -29,19 +30,27 @@ def exchanged(poses, frames, nodes=HEAD):
     return poses
 
 
-def parted(poses, user=()):
-    """What becomes of them, (frames, 2, 5) complex px."""
+def detected(poses):
+    """The poses of those that are seen, and (frames * 2,) which these are."""
     plane = np.stack([poses.real, poses.imag], axis=-1).reshape(-1, 5, 2)
     frame = np.repeat(np.arange(len(poses)), 2)
     skeleton = Skeleton(tuple(f"n{node}" for node in range(5)))
     seen = ~np.isnan(plane[..., 0]).all(axis=1)
-    bodies = describe_bodies(make_poses(skeleton, plane[seen], frame=frame[seen]))
+    return make_poses(skeleton, plane[seen], frame=frame[seen]), seen
+
+
+def parted(poses, user=()):
+    """What becomes of them, (frames, 2, 5) complex px."""
+    found, seen = detected(poses)
+    bodies = describe_bodies(found)
     given = bodies.points.copy()
-    whole = np.isin(np.arange(len(frame)), user)[seen]
-    result = part_mixed(bodies, frame[seen], whole)
+    whole = np.isin(np.arange(len(seen)), user)[seen]
+    result, mended = part_mixed(bodies, found.frame, whole)
+    changed = (result.points != given) & ~(np.isnan(result.points) & np.isnan(given))
+    assert mended.tolist() == changed.any(axis=1).tolist()
     assert np.array_equal(bodies.points, given, equal_nan=True)  # what was given stays as it was
     assert not np.isnan(result.points).all(axis=1).any()
-    back = np.full(plane.shape[:2], np.nan + 0j)
+    back = np.full((len(seen), 5), np.nan + 0j)
     back[seen] = result.points * bodies.length
     return back.reshape(poses.shape), result, seen
 
@@ -75,6 +84,14 @@ def test_animals_are_followed_while_one_of_them_is_not_seen():
     seen = exchanged(poses, [8, 10])
     seen[9, 1] = poses[9, 1] = np.nan
     assert same(parted(seen)[0], poses)
+
+
+def test_links_of_poses_that_were_mixed_are_doubtful():
+    found, _ = detected(exchanged(swimming(), [9]))
+    tracks, scores = identify(found, 2)
+    assert tracks.tolist() == [0, 1] * FRAMES
+    assert sorted(set(found.frame[scores < 0.95].tolist())) == [9, 10]
+    assert set(scores[found.frame == 9].tolist()) == {PARTED}
 
 
 def test_whole_poses_stay():
@@ -116,4 +133,6 @@ def test_where_a_single_node_would_be_left_nothing_is_said():
 def test_places_without_extent_are_nothing_that_can_be_mixed():
     places = np.stack([np.arange(8.0), np.zeros(8)], axis=-1)[:, None]
     bodies = describe_bodies(make_poses(Skeleton(("n",)), places, frame=np.arange(8) // 2))
-    assert part_mixed(bodies, np.arange(8) // 2, np.zeros(8, dtype=bool)) is bodies
+    same_bodies, mended = part_mixed(bodies, np.arange(8) // 2, np.zeros(8, dtype=bool))
+    assert same_bodies is bodies
+    assert not mended.any()
