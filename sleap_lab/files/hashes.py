@@ -3,19 +3,24 @@
 import hashlib
 import json
 import os
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 
-def file_facts(path: Path) -> dict[str, Any]:
-    """Return path, SHA-256 and size in bytes of a file, or of all files in a folder together.
+def file_facts(path: Path, counting: Iterable[Path] | None = None) -> dict[str, Any]:
+    """Return path, SHA-256 and size in bytes of a file, or of files in a folder together.
 
     The hash of a folder is that of its sorted relative names and the hashes of the files. Hash and
     size of what does not exist are None.
+
+    Args:
+        path: The file or folder.
+        counting: The files of a folder that count; by default all, also in folders in it.
     """
     if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.is_file())
+        files = _files_in(path, counting)
         listing = [[file.relative_to(path).as_posix(), file_hash(file)] for file in files]
         return {
             "path": str(path.absolute()),
@@ -35,17 +40,28 @@ def file_hash(path: Path) -> str:
     return _hash(path.absolute(), _stamp(path.stat()))
 
 
-def file_stamp(path: Path) -> str | None:
-    """Return what the file system says of a file, or of all files in a folder; None without it.
+def file_stamp(path: Path, counting: Iterable[Path] | None = None) -> str | None:
+    """Return what the file system says of a file, or of files in a folder; None without it.
 
     Whoever writes into a file changes its stamp, even where size and time of its content are put
     back. Copies and backups change it, too, so another stamp does not mean another content.
+
+    Args:
+        path: The file or folder.
+        counting: The files of a folder that count; by default all, also in folders in it.
     """
     if not path.exists():
         return None
-    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    files = _files_in(path, counting) if path.is_dir() else [path]
     listing = [[str(file.relative_to(path)), *_stamp(file.stat())] for file in files]
     return hashlib.sha256(json.dumps(listing).encode()).hexdigest()[:16]
+
+
+def _files_in(folder: Path, counting: Iterable[Path] | None) -> list[Path]:
+    """Return the files of a folder that count, sorted; by default all, also in folders in it."""
+    return sorted(
+        file for file in (folder.rglob("*") if counting is None else counting) if file.is_file()
+    )
 
 
 def _stamp(stat: os.stat_result) -> tuple[int, int, int, int]:

@@ -27,7 +27,7 @@ from sleap_lab.files.safe_load import read_json, read_own_yaml
 from sleap_lab.runs.context import RunContext
 from sleap_lab.runs.slurm import job_id
 from sleap_lab.settings.config import Config, keys
-from sleap_lab.settings.inputs import model_files
+from sleap_lab.settings.inputs import model_files, recordings_in
 
 if TYPE_CHECKING:
     from sleap_lab.media.source import Source
@@ -37,6 +37,8 @@ SNAPSHOT = "snapshot"
 MAX_PATCH_BYTES = 5_000_000
 MAX_UNTRACKED = 100
 GIT_SECONDS = 20
+RECORDINGS, MODELS = "data.path", "model.paths"
+"""Keys of inputs that may be folders."""
 DIFF_OPTIONS = ("--binary", "--no-color", "--no-ext-diff", "--no-textconv", "--no-relative")
 """A patch that `git apply` takes, whatever the user has configured."""
 
@@ -122,9 +124,9 @@ def write_snapshot(
         "packages.json": environment(),
         "git.json": git,
         "hashes.json": {
-            "inputs": {name: _read_now(Path(path)) for name, path in inputs.items()},
+            "inputs": {name: _read_now(name, Path(path)) for name, path in inputs.items()},
             "models": [
-                facts for path in models for facts in map(_read_now, model_files(Path(path)))
+                _read_now(MODELS, file) for path in models for file in model_files(Path(path))
             ],
         },
         "device.json": device_facts(device),
@@ -139,10 +141,18 @@ def write_snapshot(
     _write(snapshot / "command.txt", (shlex.join(command) + "\n").encode(errors="surrogateescape"))
 
 
-def _read_now(path: Path) -> dict[str, Any]:
-    """Return the facts of a file or folder, with its stamp from before it was read."""
-    stamp = file_stamp(path)
-    return file_facts(path) | {"stamp": stamp}
+def _read_now(key: str, path: Path) -> dict[str, Any]:
+    """Return the facts of the file or folder of a key, with its stamp from before it was read."""
+    stamp = file_stamp(path, read_of(key, path))
+    return file_facts(path, read_of(key, path)) | {"stamp": stamp}
+
+
+def read_of(key: str, path: Path) -> list[Path] | None:
+    """Return the files that are read of a folder of recordings; None for all other inputs.
+
+    Notes, results and what file managers leave beside recordings are no input.
+    """
+    return recordings_in(path) if key == RECORDINGS and path.is_dir() else None
 
 
 def _write(path: Path, content: bytes) -> None:

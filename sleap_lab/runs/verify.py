@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,12 +10,14 @@ from sleap_lab.errors import RunError
 from sleap_lab.files.hashes import file_facts, file_stamp
 from sleap_lab.files.packages import BUILDS
 from sleap_lab.runs.snapshot import (
+    MODELS,
     SNAPSHOT,
     code_folders,
     device_facts,
     environment,
     git_state,
     read_document,
+    read_of,
 )
 from sleap_lab.settings.inputs import LABELS, model_files
 
@@ -77,7 +80,7 @@ def check_inputs(
     inputs = []
     for key, facts in _recorded(hashes):
         path = _located(Path(facts["path"]), moves, beside)
-        found = file_facts(path)["sha256"]
+        found = file_facts(path, read_of(key, path))["sha256"]
         status = MISSING if found is None else CHANGED
         if found == facts["sha256"]:
             status = UNCHANGED if path == Path(facts["path"]) else MOVED
@@ -92,10 +95,30 @@ def check_inputs(
 def _recorded(hashes: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield the facts of each input file in a `hashes.json`, with the setting that names it."""
     yield from hashes["inputs"].items()
-    yield from (("model.paths", facts) for facts in hashes["models"])
+    yield from ((MODELS, facts) for facts in hashes["models"])
 
 
-def changed_inputs(folder: Path) -> list[Path]:
+class Present:
+    """Input files as they are now; each is looked at once, however many runs have read it."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._stamp = cache(lambda key, path: file_stamp(path, read_of(key, path)))
+        self._hash = cache(lambda key, path: file_facts(path, read_of(key, path))["sha256"])
+
+    def holds(self, key: str, path: Path, facts: Mapping[str, Any]) -> bool:
+        """Return whether a file or folder holds what its facts in a snapshot say.
+
+        Args:
+            key: The setting that names it.
+            path: Where it is.
+            facts: Its facts.
+        """
+        same_stamp = facts.get("stamp") == self._stamp(key, path)
+        return same_stamp or bool(facts["sha256"] == self._hash(key, path))
+
+
+def changed_inputs(folder: Path, present: Present) -> list[Path]:
     """Return the input files of a run that do not hold what it read, in the places that it names.
 
     Files whose stamp is the recorded one are not read again. A run that ended before its snapshot
@@ -103,6 +126,7 @@ def changed_inputs(folder: Path) -> list[Path]:
 
     Args:
         folder: The run folder.
+        present: The input files of several runs as they are now.
 
     Raises:
         RunError: Its snapshot is damaged.
@@ -111,12 +135,9 @@ def changed_inputs(folder: Path) -> list[Path]:
     if hashes is None:
         return []
     try:
-        recorded = {Path(facts["path"]): facts for _, facts in _recorded(hashes)}
+        recorded = {Path(facts["path"]): (key, facts) for key, facts in _recorded(hashes)}
         return [
-            path
-            for path, facts in recorded.items()
-            if facts.get("stamp") != file_stamp(path)
-            and facts["sha256"] != file_facts(path)["sha256"]
+            path for path, (key, facts) in recorded.items() if not present.holds(key, path, facts)
         ]
     except (LookupError, TypeError, AttributeError, ValueError) as error:
         raise RunError(f"{folder}: hashes.json is not what a snapshot holds ({error})") from error

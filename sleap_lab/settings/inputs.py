@@ -230,11 +230,18 @@ def expanded(path: Path) -> list[Path]:
     return found
 
 
+def recordings_in(folder: Path) -> list[Path]:
+    """Return the videos and images of a folder; nothing else in it is ever read."""
+    return natural_order(
+        file
+        for file in folder.iterdir()
+        if has_suffix(file, *VIDEOS, *IMAGES) and file.is_file() and not file.name.startswith(".")
+    )
+
+
 def _in_folder(folder: Path) -> list[Path]:
     """Return the videos of a folder, or its images."""
-    files = natural_order(
-        file for file in folder.iterdir() if file.is_file() and not file.name.startswith(".")
-    )
+    files = recordings_in(folder)
     videos, images = (
         [file for file in files if has_suffix(file, *kinds)] for kinds in (VIDEOS, IMAGES)
     )

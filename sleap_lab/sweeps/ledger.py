@@ -27,7 +27,7 @@ from sleap_lab.runs.folder import new_folder
 from sleap_lab.runs.occupancy import refuse_strangers
 from sleap_lab.runs.snapshot import SNAPSHOT, flatten
 from sleap_lab.runs.summary import RunSummary
-from sleap_lab.runs.verify import changed_inputs
+from sleap_lab.runs.verify import Present, changed_inputs
 from sleap_lab.settings.config import Config, LoggerConfig, keys
 from sleap_lab.settings.inputs import find_inputs
 
@@ -208,9 +208,10 @@ def _changed(folder: Path, plan: Plan) -> Path | None:
 
     A snapshot that is damaged says nothing of what its job has read, and counts as one.
     """
+    present = Present()
     for job in plan.jobs:
         try:
-            changed = changed_inputs(folder / job.folder)
+            changed = changed_inputs(folder / job.folder, present)
         except RunError:
             return folder / job.folder / SNAPSHOT
         if changed:

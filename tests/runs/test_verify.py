@@ -171,25 +171,84 @@ def test_many_videos_may_move(tmp_path, then, now):
 
 def test_changed_inputs_are_those_that_hold_something_else(lab):
     run = lab.folder / "run"
-    assert verify.changed_inputs(run) == []
+    assert verify.changed_inputs(run, verify.Present()) == []
     (lab.folder / "b/other.mp4").write_text("something else")
     (lab.folder / "truth.slp").touch()
     (lab.folder / "models/two/best.ckpt").unlink()
-    assert verify.changed_inputs(run) == [
+    assert verify.changed_inputs(run, verify.Present()) == [
         lab.folder / "b/other.mp4",
         lab.folder / "models/two/best.ckpt",
     ]
 
 
+@pytest.fixture
+def images(tmp_path):
+    """A folder of images with one note, and two runs that have read it."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for name in ("0.png", "1.png", "notes.txt"):
+        (folder / name).write_text(name)
+    for run in ("run", "again"):
+        write_snapshot(
+            tmp_path / run,
+            config={},
+            overrides=[],
+            command=[],
+            inputs={"data.path": folder},
+            models=[],
+            device="cpu",
+        )
+    return folder
+
+
+def test_only_recordings_of_a_folder_are_inputs(images, tmp_path):
+    """What file managers and runs write beside images made a sweep begin anew."""
+
+    def changed():
+        hashes = read_document(tmp_path / "run", "hashes.json")
+        now = {"data.path": str(images)}
+        statuses = [item.status for item in check_inputs(hashes, now, now)]
+        return verify.changed_inputs(tmp_path / "run", verify.Present()), statuses
+
+    (images / ".DS_Store").write_text("a window")
+    (images / "predictions.slp").write_text("poses")
+    (images / "notes.txt").write_text("another note")
+    (images / "outputs").mkdir()
+    (images / "outputs/2.png").write_text("a figure")
+    assert changed() == ([], ["unchanged"])
+    (images / "2.png").write_text("2.png")
+    assert changed() == ([images], ["changed"])
+    (images / "2.png").unlink()
+    (images / "1.png").write_text("!.png")
+    assert changed() == ([images], ["changed"])
+
+
+def test_inputs_that_runs_share_are_looked_at_once(images, tmp_path, monkeypatch):
+    """A sweep of a thousand jobs looks once at a folder of a hundred thousand images."""
+    looks = []
+    for name in ("file_stamp", "file_facts"):
+        look = getattr(verify, name)
+
+        def noted(path, counting=None, name=name, look=look):
+            looks.append((name, path))
+            return look(path, counting)
+
+        monkeypatch.setattr(verify, name, noted)
+    (images / "0.png").touch()
+    present = verify.Present()
+    assert [verify.changed_inputs(tmp_path / run, present) for run in ("run", "again")] == [[], []]
+    assert looks == [("file_stamp", images), ("file_facts", images)]
+
+
 def test_a_run_without_a_snapshot_has_no_inputs(tmp_path):
-    assert verify.changed_inputs(tmp_path) == []
+    assert verify.changed_inputs(tmp_path, verify.Present()) == []
 
 
 @pytest.mark.parametrize("content", ["[]", '{"inputs": {"data.path": {}}, "models": []}'])
 def test_a_snapshot_without_hashes_is_refused(lab, content):
     (lab.folder / "run/snapshot/hashes.json").write_text(content)
     with pytest.raises(RunError, match=r"run: hashes\.json is not what a snapshot holds"):
-        verify.changed_inputs(lab.folder / "run")
+        verify.changed_inputs(lab.folder / "run", verify.Present())
 
 
 def test_paths_are_those_of_the_config():
