@@ -98,7 +98,8 @@ def _many(comparison: Comparison, width: int) -> Iterator[str]:
     first = comparison.runs[0].name
     said = [f"▲ ▼ better or worse than {first} by more than chance"] if has_marks else []
     if unsure := without_interval(chosen):
-        said.append(f"without an interval: {', '.join(short(line.name) for line in unsure)}")
+        names = ", ".join(short(line.name) for line in unsure)
+        said.append(f"without an interval, which takes four videos: {names}")
     if comparison.best:
         said.append(f"* best by {comparison.best_by}")
     if comparison.decided_by:

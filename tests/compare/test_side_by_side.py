@@ -99,7 +99,7 @@ def test_many_runs_are_a_line_each(sweep):
     assert [line.count("▲") for line in (runs[1], runs[24])] == [0, 5]
     assert said == [
         "▲ ▼ better or worse than job 0 by more than chance",
-        "without an interval: idf1",
+        "without an interval, which takes four videos: idf1",
         "* best by identity/idf1",
         "= as good by it; the simpler setting decides",
         "the same in all runs: n_missed 0, switches 7, frames_per_second 10",
